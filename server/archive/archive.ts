@@ -1,0 +1,52 @@
+/** The archive: everything that a door may do, on one screen. */
+import type { Blobs } from "../../storage/blobs.ts";
+import type { Catalog } from "../../storage/catalog.ts";
+import { parseQuery, type Query, type QueryParameters, type SearchScope } from "./query.ts";
+import {
+  createRetrieve,
+  type InstanceUids,
+  type ResourceUids,
+  type RetrievedBulkData,
+  type RetrievedFrames,
+  type RetrievedInstance,
+  type RetrievedMetadata,
+} from "./retrieve.ts";
+import { search, type SearchAnswer } from "./search.ts";
+import { createStore, type StoreLog, type StoreOptions, type StoreOutcome } from "./store.ts";
+
+/** Every method throws ArchiveError, and nothing else that a client can cause. */
+export interface Archive {
+  /** Stores one DICOM file. `stored` means durable and findable; never throws. */
+  store(body: AsyncIterable<Buffer>, options?: StoreOptions): Promise<StoreOutcome>;
+
+  /** Parses and checks what a client asks of a search. */
+  query(scope: SearchScope, parameters: QueryParameters): Query;
+  /** The matches of a query, newest study first. */
+  search(query: Query, urlOf: UrlOf): AsyncIterable<SearchAnswer>;
+
+  /** The instances of a study, a series, or one, with their stored bytes. */
+  instances(uids: ResourceUids): Promise<AsyncIterable<RetrievedInstance>>;
+  /** The metadata of a study, a series or an instance. */
+  metadata(uids: ResourceUids, urlOf: UrlOf): Promise<RetrievedMetadata>;
+  /** Frames of an instance by number, counted from 1, as stored. */
+  frames(uids: InstanceUids, numbers: readonly number[]): Promise<RetrievedFrames>;
+  /** The value of one element that the metadata refers to. */
+  bulkData(uids: InstanceUids, path: string): Promise<RetrievedBulkData>;
+
+  /** Resolves when the archive can store and find. */
+  check(): Promise<void>;
+}
+
+/** Makes a URL of a path below the DICOMweb root. */
+export type UrlOf = (path: string) => string;
+
+/** The archive over its two memories. */
+export function createArchive({ blobs, catalog, log }: { blobs: Blobs; catalog: Catalog; log: StoreLog }): Archive {
+  return {
+    store: createStore(blobs, catalog, log),
+    query: parseQuery,
+    search: (query, urlOf) => search(catalog, query, urlOf),
+    ...createRetrieve(blobs, catalog),
+    check: async () => void (await Promise.all([blobs.check(), catalog.check()])),
+  };
+}

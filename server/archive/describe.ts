@@ -1,0 +1,135 @@
+/** Turns a scanned file into what the catalog keeps of it: identifiers, index values, metadata, frame table. */
+import { deflateRawSync } from "node:zlib";
+import type { InstanceRecord } from "../../storage/catalog-records.ts";
+import { type DataSet, textOf } from "../dicom/data-set.ts";
+import { encodeFrameTable } from "../dicom/frame-table.ts";
+import { frameTableOf } from "../dicom/frames.ts";
+import { type DicomJson, toDicomJson } from "../dicom/json.ts";
+import type { ScannedFile } from "../dicom/part10.ts";
+import { isUid, type Uid } from "../dicom/uid.ts";
+import { ArchiveError } from "../errors.ts";
+import { computed } from "./attributes.ts";
+import { indexLevel } from "./index-values.ts";
+
+/** The UIDs that make an instance what it is (PS3.3 C.12.1, C.7.2.1, C.7.3.1). */
+export interface Identifiers {
+  readonly sopClassUid: Uid;
+  readonly sopInstanceUid: Uid;
+  readonly studyInstanceUid: Uid;
+  readonly seriesInstanceUid: Uid;
+}
+
+/** What is known of the bytes of an instance once they are durable. */
+export interface StoredBytes {
+  readonly blobKey: string;
+  readonly byteLength: number;
+  readonly sha256: Buffer;
+}
+
+const tag = {
+  specificCharacterSet: "00080005",
+  sopClassUid: 0x00080016,
+  sopInstanceUid: 0x00080018,
+  studyInstanceUid: 0x0020000d,
+  seriesInstanceUid: 0x0020000e,
+  mediaStorageSopClassUid: 0x00020002,
+  mediaStorageSopInstanceUid: 0x00020003,
+} as const;
+
+/**
+ * The identifiers of a file. A SOP Class UID that is only in the file meta information counts.
+ * @throws ArchiveError `missing-identifier`, naming the attribute
+ */
+export function identify({ dataSet, meta }: Pick<ScannedFile, "dataSet" | "meta">): Identifiers {
+  const classInMeta = textOf(meta, tag.mediaStorageSopClassUid);
+  return {
+    sopClassUid: identifier(textOf(dataSet, tag.sopClassUid) ?? classInMeta, "SOPClassUID (0008,0016)"),
+    sopInstanceUid: identifier(textOf(dataSet, tag.sopInstanceUid), "SOPInstanceUID (0008,0018)"),
+    studyInstanceUid: identifier(textOf(dataSet, tag.studyInstanceUid), "StudyInstanceUID (0020,000D)"),
+    seriesInstanceUid: identifier(textOf(dataSet, tag.seriesInstanceUid), "SeriesInstanceUID (0020,000E)"),
+  };
+}
+
+function identifier(text: string | undefined, name: string): Uid {
+  if (text === undefined) throw new ArchiveError("missing-identifier", `${name} is missing.`);
+  if (isUid(text)) return text;
+  throw new ArchiveError("missing-identifier", `${name} is not a UID of digits and dots with at most 64 characters.`);
+}
+
+/** SOP Class and Instance of a file that is refused, as far as they can be read: for the response. */
+export function identifiersForResponse(dataSet: DataSet): { sopClassUid?: string; sopInstanceUid?: string } {
+  const sopClassUid = textOf(dataSet, tag.sopClassUid);
+  const sopInstanceUid = textOf(dataSet, tag.sopInstanceUid);
+  return { ...(sopClassUid && { sopClassUid }), ...(sopInstanceUid && { sopInstanceUid }) };
+}
+
+/** What the catalog keeps of an instance, all but what only its durable bytes tell. */
+export type Description = (bytes: StoredBytes) => InstanceRecord;
+
+/** Describes a scanned file. @throws ArchiveError `missing-identifier` */
+export function describe(file: ScannedFile): {
+  identifiers: Identifiers;
+  warnings: readonly string[];
+  record: Description;
+} {
+  const identifiers = identify(file);
+  const { studyInstanceUid, seriesInstanceUid, sopInstanceUid } = identifiers;
+  const path = `studies/${studyInstanceUid}/series/${seriesInstanceUid}/instances/${sopInstanceUid}`;
+  const { json, bulkData, unknownTerms } = toDicomJson(file.dataSet, {
+    bulkDataUri: (bulkPath) => `${path}/bulkdata/${bulkPath}`,
+  });
+  const frames = frameTableOf(file.dataSet, file.pixelData, file.transferSyntax);
+  complete(json, file, identifiers);
+  const study = indexLevel(json, "study");
+  const series = indexLevel(json, "series");
+  const instance = indexLevel(json, "instance");
+  const warnings = [
+    ...file.warnings.map(({ message }) => message),
+    ...metaFaults(file, identifiers),
+    ...unknownTerms.map((term) => `SpecificCharacterSet has the unknown term ${term.slice(0, 32)}.`),
+    ...study.faults,
+    ...series.faults,
+    ...instance.faults,
+    ...(frames.fault === undefined ? [] : [frames.fault]),
+  ];
+  const metadata = deflateRawSync(JSON.stringify(json), { level: 4 });
+  const frameTable = frames.table && encodeFrameTable(frames.table);
+  const record: Description = (bytes) => ({
+    study: { uid: studyInstanceUid, columns: study.columns, attributes: study.attributes },
+    series: { uid: seriesInstanceUid, columns: series.columns, attributes: series.attributes },
+    instance: {
+      uid: sopInstanceUid,
+      columns: { ...instance.columns, sop_class_uid: identifiers.sopClassUid },
+      attributes: instance.attributes,
+      metadata,
+      transferSyntaxUid: file.transferSyntax.uid,
+      ...bytes,
+      dataSetOffset: file.dataSetOffset,
+      frameTable,
+      bulkData: Object.keys(bulkData).length === 0 ? undefined : bulkData,
+      warnings,
+    },
+  });
+  return { identifiers, warnings, record };
+}
+
+/** What the metadata says beyond the data set: the text is UTF-8, the class is known, and the stored syntax. */
+function complete(json: DicomJson, file: ScannedFile, identifiers: Identifiers): void {
+  if (json[tag.specificCharacterSet]) json[tag.specificCharacterSet] = { vr: "CS", Value: ["ISO_IR 192"] };
+  json["00080016"] = { vr: "UI", Value: [identifiers.sopClassUid] };
+  json[computed.availableTransferSyntaxUid] = { vr: "UI", Value: [file.transferSyntax.uid] };
+}
+
+/** The file meta information is not believed where the data set says otherwise; the sender should know. */
+function metaFaults({ meta }: ScannedFile, identifiers: Identifiers): string[] {
+  const faults: string[] = [];
+  const sopClass = textOf(meta, tag.mediaStorageSopClassUid);
+  const sopInstance = textOf(meta, tag.mediaStorageSopInstanceUid);
+  if (sopClass !== undefined && sopClass !== identifiers.sopClassUid) {
+    faults.push("MediaStorageSOPClassUID (0002,0002) differs from SOPClassUID (0008,0016), which counts.");
+  }
+  if (sopInstance !== undefined && sopInstance !== identifiers.sopInstanceUid) {
+    faults.push("MediaStorageSOPInstanceUID (0002,0003) differs from SOPInstanceUID (0008,0018), which counts.");
+  }
+  return faults;
+}

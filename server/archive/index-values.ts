@@ -1,0 +1,84 @@
+/** Values for the typed columns of the catalog: strict to index, so that what is ill-formed is left out and named. */
+import type { DicomJson, JsonAttribute, JsonPersonName, JsonValue } from "../dicom/json.ts";
+import { attributesOfLevel, type Level, type LevelAttribute } from "./attributes.ts";
+
+export type IndexValue = string | number | null;
+
+export interface IndexedLevel {
+  readonly columns: Readonly<Record<string, IndexValue>>;
+  /** The attributes of the level, for search answers. */
+  readonly attributes: DicomJson;
+  /** Attributes whose value could not be indexed, with the reason. */
+  readonly faults: readonly string[];
+}
+
+/** Longest text that goes into an index (PS3.5: LO has 64 characters; senders write more). */
+const longestIndexed = 1024;
+/** More than a search answer should carry of one attribute; sequences of such size stay in the metadata alone. */
+const longestAnswered = 4096;
+
+/** Identifiers that the catalog keeps in columns of its own. */
+const identifiers = new Set(["study_instance_uid", "series_instance_uid", "sop_instance_uid"]);
+
+/** The columns and the search answer of one level of an instance. */
+export function indexLevel(json: DicomJson, level: Level): IndexedLevel {
+  const columns: Record<string, IndexValue> = {};
+  const attributes: DicomJson = {};
+  const faults: string[] = [];
+  for (const attribute of attributesOfLevel[level]) {
+    const found = json[attribute.tag];
+    if (found) answer(attributes, attribute, found);
+    if (attribute.column === undefined || identifiers.has(attribute.column)) continue;
+    const value = found?.Value?.[0] ?? null;
+    const indexed = value === null ? null : columnValue(attribute, value);
+    if (value !== null && indexed === null) faults.push(`${attribute.keyword} is ill-formed and is not indexed.`);
+    columns[attribute.column] = indexed;
+  }
+  return { columns, attributes, faults };
+}
+
+/** Bulk data has no place in a search answer. PostgreSQL's jsonb holds no U+0000. */
+function answer(attributes: DicomJson, { tag }: LevelAttribute, found: JsonAttribute): void {
+  if (found.BulkDataURI !== undefined) return;
+  const text = JSON.stringify(found);
+  if (text.length > longestAnswered) return;
+  attributes[tag] = text.includes("\\u0000") ? JSON.parse(text.replaceAll("\\u0000", "")) : found;
+}
+
+function columnValue({ vr }: LevelAttribute, value: JsonValue): IndexValue {
+  if (vr === "DA") return typeof value === "string" ? toDate(value) : null;
+  if (vr === "TM") return typeof value === "string" ? toTime(value) : null;
+  if (vr === "IS") return typeof value === "number" ? value : null;
+  if (vr === "PN") return isPersonName(value) ? toIndexedName(value) : null;
+  return typeof value === "string" && value.length <= longestIndexed ? value.replaceAll("\0", "") : null;
+}
+
+function isPersonName(value: JsonValue): value is JsonPersonName {
+  return typeof value === "object" && value !== null;
+}
+
+/** `=Alphabetic=Ideographic=Phonetic=`, so that a pattern between two `=` matches one whole component group. */
+function toIndexedName({ Alphabetic = "", Ideographic = "", Phonetic = "" }: JsonPersonName): string | null {
+  const name = `=${Alphabetic}=${Ideographic}=${Phonetic}=`.replaceAll("\0", "");
+  return name.length <= longestIndexed ? name : null;
+}
+
+/** DA (PS3.5 6.2) as YYYY-MM-DD, also from the old form YYYY.MM.DD that PS3.5 asks readers to support. */
+export function toDate(text: string): string | null {
+  const parts = /^(\d{4})(\.?)(\d{2})\2(\d{2})$/.exec(text);
+  if (!parts) return null;
+  const [, year, , month, day] = parts;
+  const date = new Date(`${year}-${month}-${day}T00:00:00Z`);
+  if (Number.isNaN(date.getTime()) || date.getUTCDate() !== Number(day) || year === "0000") return null;
+  return `${year}-${month}-${day}`;
+}
+
+/** TM (PS3.5 6.2) as HH:MM:SS.ffffff with missing parts 0, also from the old form HH:MM:SS. Second 60 becomes 59. */
+export function toTime(text: string): string | null {
+  const parts = /^(\d{2})(?::?(\d{2})(?::?(\d{2})(?:\.(\d{1,6}))?)?)?$/.exec(text);
+  if (!parts) return null;
+  const [, hour = "0", minute = "00", second = "00", fraction = "0"] = parts;
+  if (Number(hour) > 23 || Number(minute) > 59 || Number(second) > 60) return null;
+  const within = second === "60" ? "59" : second;
+  return `${hour}:${minute}:${within}.${fraction.padEnd(6, "0")}`;
+}

@@ -1,0 +1,93 @@
+/** Search: matches of a query as DICOM JSON, with the attributes that are counted or made. */
+import type { Catalog } from "../../storage/catalog.ts";
+import type { LevelDocumentAttribute } from "../../storage/catalog-records.ts";
+import type { SearchRow } from "../../storage/catalog-search.ts";
+import { attributesOfLevel, computed, type Level } from "./attributes.ts";
+import type { Query } from "./query.ts";
+
+/** One match of a search: attributes by tag, ascending. */
+export type SearchAnswer = Record<string, LevelDocumentAttribute>;
+
+/**
+ * The matches of `query`, in the order of the catalog.
+ * @param urlOf makes a URL of a path below the DICOMweb root
+ */
+export async function* search(
+  catalog: Catalog,
+  query: Query,
+  urlOf: (path: string) => string,
+): AsyncGenerator<SearchAnswer> {
+  const wanted = wantedLevels(query);
+  for await (const row of catalog.search(query.search)) yield answerOf(row, query, wanted, urlOf);
+}
+
+/** Levels whose default attributes are answered: the one searched, and those above that the path does not fix. */
+function wantedLevels({ scope }: Query): ReadonlySet<Level> {
+  const levels = new Set<Level>([scope.level]);
+  if (scope.level !== "study" && scope.studyInstanceUid === undefined) levels.add("study");
+  if (scope.level === "instance" && scope.seriesInstanceUid === undefined) levels.add("series");
+  return levels;
+}
+
+function answerOf(
+  row: SearchRow,
+  query: Query,
+  wanted: ReadonlySet<Level>,
+  urlOf: (path: string) => string,
+): SearchAnswer {
+  const { includeField } = query;
+  const includes = (tag: string) => includeField === "all" || includeField.has(tag);
+  const answer: SearchAnswer = {};
+  const documents = { study: row.study, series: row.series, instance: row.instance };
+  for (const level of ["study", "series", "instance"] as const) {
+    const found = documents[level];
+    if (!found) continue;
+    for (const { tag, byDefault } of attributesOfLevel[level]) {
+      const value = found[tag];
+      if (value && ((byDefault && wanted.has(level)) || includes(tag))) answer[tag] = value;
+    }
+  }
+  Object.assign(answer, computedAttributes(row, query, wanted, includes, urlOf));
+  return sorted(answer);
+}
+
+function computedAttributes(
+  row: SearchRow,
+  { scope }: Query,
+  wanted: ReadonlySet<Level>,
+  includes: (tag: string) => boolean,
+  urlOf: (path: string) => string,
+): SearchAnswer {
+  const { studyInstanceUid, seriesInstanceUid, sopInstanceUid } = row;
+  const made: SearchAnswer = {
+    "0020000D": { vr: "UI", Value: [studyInstanceUid] },
+    [computed.instanceAvailability]: { vr: "CS", Value: ["ONLINE"] },
+    [computed.retrieveUrl]: { vr: "UR", Value: [urlOf(retrievePath(row))] },
+  };
+  const add = (level: Level, tag: string, vr: string, values: readonly (string | number)[] | undefined) => {
+    // An attribute without a value stops some viewers: it is left out.
+    if (values?.length && (wanted.has(level) || includes(tag))) made[tag] = { vr, Value: [...values] };
+  };
+  add("study", computed.modalitiesInStudy, "CS", row.modalitiesInStudy);
+  add("study", computed.numberOfStudyRelatedSeries, "IS", [row.numberOfStudyRelatedSeries]);
+  add("study", computed.numberOfStudyRelatedInstances, "IS", [row.numberOfStudyRelatedInstances]);
+  if (row.sopClassesInStudy) add(scope.level, computed.sopClassesInStudy, "UI", row.sopClassesInStudy);
+  if (seriesInstanceUid !== undefined) made["0020000E"] = { vr: "UI", Value: [seriesInstanceUid] };
+  if (row.numberOfSeriesRelatedInstances !== undefined) {
+    add("series", computed.numberOfSeriesRelatedInstances, "IS", [row.numberOfSeriesRelatedInstances]);
+  }
+  if (sopInstanceUid !== undefined) made["00080018"] = { vr: "UI", Value: [sopInstanceUid] };
+  if (row.transferSyntaxUid !== undefined) {
+    add("instance", computed.availableTransferSyntaxUid, "UI", [row.transferSyntaxUid]);
+  }
+  return made;
+}
+
+function retrievePath({ studyInstanceUid, seriesInstanceUid, sopInstanceUid }: SearchRow): string {
+  const series = seriesInstanceUid === undefined ? "" : `/series/${seriesInstanceUid}`;
+  return `studies/${studyInstanceUid}${series}${sopInstanceUid === undefined ? "" : `/instances/${sopInstanceUid}`}`;
+}
+
+function sorted(json: SearchAnswer): SearchAnswer {
+  return Object.fromEntries(Object.entries(json).sort(([one], [other]) => (one < other ? -1 : 1)));
+}

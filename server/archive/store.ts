@@ -1,0 +1,129 @@
+/** Store: bytes to the object store while their header is scanned, then one commit, then the outcome. */
+import { createHash } from "node:crypto";
+import { type Blobs, freshKey } from "../../storage/blobs.ts";
+import type { Catalog } from "../../storage/catalog.ts";
+import type { InstanceRecord, PatientIdentity } from "../../storage/catalog-records.ts";
+import { Part10Scan } from "../dicom/part10.ts";
+import type { Uid } from "../dicom/uid.ts";
+import { ArchiveError, toArchiveError } from "../errors.ts";
+import { CommitQueue } from "./commit-queue.ts";
+import { describe, type Description, type Identifiers, identifiersForResponse } from "./describe.ts";
+
+export interface StoreOptions {
+  /** When given, an instance of another study is refused (PS3.18 10.5.1: POST /studies/{study}). */
+  readonly studyInstanceUid?: Uid;
+}
+
+/** What became of one instance. Only `stored` and `already-stored` mean that it is durable and findable. */
+export type StoreOutcome =
+  | ({ readonly status: "stored" | "already-stored"; readonly warnings: readonly string[] } & Identifiers)
+  | {
+      readonly status: "failed";
+      readonly error: ArchiveError;
+      readonly sopClassUid?: string;
+      readonly sopInstanceUid?: string;
+    };
+
+export interface StoreLog {
+  readonly warn: (fields: Readonly<Record<string, unknown>>, message: string) => void;
+}
+
+/** Makes the store use case. Instances that are stored at the same time are committed together. */
+export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog) {
+  const commits = new CommitQueue(catalog);
+
+  /**
+   * Stores one DICOM file. Never throws: what goes wrong with it is its outcome, and leaves neither row nor object.
+   * `body` is pulled at the pace of the object store and is never held whole.
+   */
+  return async function store(body: AsyncIterable<Buffer>, options: StoreOptions = {}): Promise<StoreOutcome> {
+    const reading = new Reading(body, options.studyInstanceUid);
+    const blobKey = freshKey();
+    let durable = false;
+    try {
+      const { byteLength } = await blobs.put(blobKey, reading.chunks());
+      durable = true;
+      const { identifiers, warnings, record } = reading.described();
+      const instance = record({ blobKey, byteLength, sha256: reading.sha256() });
+      const outcome = await commits.commit(instance);
+      if (outcome.status === "committed") {
+        const mixed = otherPatient(outcome.patient, instance.study);
+        return { status: "stored", ...identifiers, warnings: mixed ? [...warnings, mixed] : warnings };
+      }
+      if (outcome.identical) {
+        await forget(blobKey);
+        return { status: "already-stored", ...identifiers, warnings: [] };
+      }
+      throw new ArchiveError(
+        "different-duplicate",
+        "An instance with the same UIDs and other content is stored already; it was kept, and this one was not stored.",
+      );
+    } catch (cause) {
+      const error = toArchiveError(cause);
+      if (error.code === "internal") log.warn({ err: cause }, "an instance could not be stored");
+      // After an unanswered commit the row may exist: its bytes stay, and a sweep decides.
+      if (durable && error.code === "different-duplicate") await forget(blobKey);
+      return { status: "failed", error, ...reading.identifiersSoFar() };
+    }
+  };
+
+  /** Cleanup never fails a store: an orphan is swept later. */
+  async function forget(blobKey: string): Promise<void> {
+    try {
+      await blobs.remove([blobKey]);
+    } catch (error) {
+      log.warn({ err: error, blobKey }, "an orphan object stays until the next sweep");
+    }
+  }
+}
+
+/** One pass over the bytes: hash, scan and description, all done when the last byte has gone to the object store. */
+class Reading {
+  readonly #body: AsyncIterable<Buffer>;
+  readonly #study: Uid | undefined;
+  readonly #hash = createHash("sha256");
+  #described: { identifiers: Identifiers; warnings: readonly string[]; record: Description } | undefined;
+  #identifiers: { sopClassUid?: string; sopInstanceUid?: string } = {};
+
+  constructor(body: AsyncIterable<Buffer>, study: Uid | undefined) {
+    this.#body = body;
+    this.#study = study;
+  }
+
+  /** The bytes. Throws before the end when they are no instance that can be stored, so that nothing is kept. */
+  async *chunks(): AsyncGenerator<Buffer> {
+    const scan = new Part10Scan();
+    for await (const chunk of this.#body) {
+      this.#hash.update(chunk);
+      await scan.push(chunk);
+      yield chunk;
+    }
+    const file = await scan.end();
+    this.#identifiers = identifiersForResponse(file.dataSet);
+    const described = describe(file);
+    if (this.#study !== undefined && described.identifiers.studyInstanceUid !== this.#study) {
+      throw new ArchiveError("wrong-study", "StudyInstanceUID (0020,000D) is not that of the study in the address.");
+    }
+    this.#described = described;
+  }
+
+  described() {
+    if (!this.#described) throw new Error("the body was not read to its end");
+    return this.#described;
+  }
+
+  identifiersSoFar() {
+    return this.#identifiers;
+  }
+
+  sha256(): Buffer {
+    return this.#hash.digest();
+  }
+}
+
+/** A sentence when the study belongs to another patient than the instance says; undefined when it does not. */
+function otherPatient(ofStudy: PatientIdentity, { columns }: InstanceRecord["study"]): string | undefined {
+  const same =
+    ofStudy.patientId === columns["patient_id"] && ofStudy.issuerOfPatientId === columns["issuer_of_patient_id"];
+  return same ? undefined : "PatientID (0010,0020) or its issuer differs from that of the study, which was kept.";
+}

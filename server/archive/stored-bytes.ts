@@ -1,0 +1,129 @@
+/** The bytes of a stored instance as its frame table counts them: of the object itself, or inflated. */
+import { createInflateRaw } from "node:zlib";
+import type { Blobs } from "../../storage/blobs.ts";
+import type { Segment } from "../dicom/data-set.ts";
+import { transferSyntaxOf } from "../dicom/transfer-syntax.ts";
+import { swapped } from "../dicom/vr.ts";
+import { ArchiveError } from "../errors.ts";
+
+/** Where an instance lies, of its catalog row. */
+export interface StoredPlace {
+  readonly transferSyntaxUid: string;
+  readonly blobKey: string;
+  readonly dataSetOffset: number;
+}
+
+/** Bytes of a run that is read in one piece; a longer one is streamed. */
+const inOnePiece = 4 * 2 ** 20;
+
+/** The bytes of `segments`, one after the other. Neighbouring segments that nearly touch are read together. */
+export async function* readSegments(
+  blobs: Blobs,
+  place: StoredPlace,
+  segments: readonly Segment[],
+): AsyncGenerator<Buffer> {
+  if (transferSyntaxOf(place.transferSyntaxUid)?.deflated) {
+    yield* inflatedSegments(blobs, place, segments);
+    return;
+  }
+  for (const run of runsOf(segments)) {
+    const [first] = run;
+    const last = run.at(-1);
+    if (!first || !last) continue;
+    const range = { offset: first.offset, length: last.offset + last.length - first.offset };
+    if (range.length > inOnePiece) {
+      for await (const chunk of await blobs.get(place.blobKey, range)) yield toBuffer(chunk);
+      continue;
+    }
+    const bytes = await blobs.read(place.blobKey, range);
+    for (const { offset, length } of run) yield bytes.subarray(offset - range.offset, offset - range.offset + length);
+  }
+}
+
+/** Numbers of `width` bytes from big to little endian, whatever the chunks. */
+export async function* swapBytes(source: AsyncIterable<Buffer>, width: 1 | 2 | 4 | 8): AsyncGenerator<Buffer> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of source) {
+    const bytes = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk;
+    const whole = bytes.length - (bytes.length % width);
+    rest = Buffer.from(bytes.subarray(whole));
+    if (whole > 0) yield swapped(bytes.subarray(0, whole), width);
+  }
+  if (rest.length > 0) yield rest;
+}
+
+/** Segments in runs: the item headers between fragments (8 bytes) are read and dropped, since a read costs more. */
+function runsOf(segments: readonly Segment[]): Segment[][] {
+  const runs: Segment[][] = [];
+  let end = -1;
+  let start = 0;
+  for (const segment of segments) {
+    const run = runs.at(-1);
+    const near =
+      segment.offset >= end && segment.offset - end <= 8 && segment.offset + segment.length - start <= inOnePiece;
+    if (run && near) run.push(segment);
+    else {
+      runs.push([segment]);
+      start = segment.offset;
+    }
+    end = segment.offset + segment.length;
+  }
+  return runs;
+}
+
+/** A deflated data set can only be read from its beginning; segments come in ascending order. */
+async function* inflatedSegments(
+  blobs: Blobs,
+  place: StoredPlace,
+  segments: readonly Segment[],
+): AsyncGenerator<Buffer> {
+  const inflate = createInflateRaw();
+  const object = await blobs.get(place.blobKey);
+  // The first bytes of the object are not deflated.
+  let head = place.dataSetOffset;
+  object.on("data", (chunk: Buffer) => {
+    const dropped = Math.min(head, chunk.length);
+    head -= dropped;
+    if (dropped < chunk.length && !inflate.write(chunk.subarray(dropped))) {
+      object.pause();
+      inflate.once("drain", () => object.resume());
+    }
+  });
+  object.once("end", () => inflate.end());
+  object.once("error", (error) => inflate.destroy(error));
+  try {
+    yield* sliced(inflate, place.dataSetOffset, segments);
+  } finally {
+    object.destroy();
+    inflate.destroy();
+  }
+}
+
+async function* sliced(
+  source: AsyncIterable<unknown>,
+  start: number,
+  segments: readonly Segment[],
+): AsyncGenerator<Buffer> {
+  const left = [...segments];
+  let position = start;
+  for await (const piece of source) {
+    const chunk = toBuffer(piece);
+    const end = position + chunk.length;
+    while (left[0] && left[0].offset < end) {
+      const { offset, length } = left[0];
+      const from = Math.max(offset, position);
+      const to = Math.min(offset + length, end);
+      if (to > from) yield chunk.subarray(from - position, to - position);
+      if (offset + length > end) break;
+      left.shift();
+    }
+    position = end;
+    if (left.length === 0) return;
+  }
+  if (left.some(({ length }) => length > 0)) throw new ArchiveError("no-such-blob", "The stored bytes end too early.");
+}
+
+function toBuffer(chunk: unknown): Buffer {
+  if (Buffer.isBuffer(chunk)) return chunk;
+  throw new TypeError("a stream of bytes yields buffers");
+}

@@ -1,0 +1,97 @@
+/** The settings: the only reader of process.env; one schema; every fault is reported together. */
+import path from "node:path";
+import { z } from "zod";
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const level = z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]);
+
+/** A URL without a slash at its end. */
+function url(protocols: RegExp, form: string) {
+  const isUrl = (text: string) => URL.canParse(text) && protocols.test(new URL(text).protocol);
+  return z
+    .string()
+    .refine(isUrl, `must be of the form ${form}`)
+    .transform((text) => text.replace(/\/+$/, ""));
+}
+
+const postgres = url(/^postgres(ql)?:$/, "postgresql://user:password@host:port/database");
+const web = url(/^https?:$/, "https://host:port");
+
+const schema = z
+  .object({
+    HTTP_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on; 0.0.0.0 for every interface."),
+    HTTP_PORT: port.default(8080).describe("Port to listen on; 0 for a free one."),
+    PUBLIC_URL: web.optional().describe("Address under which clients reach the server, when a proxy is in front."),
+    DATA_DIR: z
+      .string()
+      .min(1)
+      .default("data")
+      .transform((text) => path.resolve(text))
+      .describe("Folder of everything that is kept on this machine."),
+    DATABASE_URL: postgres.optional().describe("PostgreSQL; unset: one of its own below DATA_DIR."),
+    DATABASE_POOL: z.coerce.number().int().min(2).max(500).default(10).describe("Connections to PostgreSQL at most."),
+    S3_ENDPOINT: web.optional().describe("Object store (MinIO or any S3); unset: files below DATA_DIR."),
+    S3_BUCKET: z.string().min(3).default("noctis").describe("Bucket; made when missing."),
+    S3_ACCESS_KEY: z.string().min(1).optional().describe("Access key of the object store."),
+    S3_SECRET_KEY: z.string().min(1).optional().describe("Secret key of the object store."),
+    S3_REGION: z.string().min(1).default("us-east-1").describe("Region of the object store."),
+    LOG_LEVEL: level.default("info").describe("Lowest level that is logged, as JSON lines on stdout."),
+    STOP_TIMEOUT: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(3600)
+      .default(30)
+      .describe("Seconds that requests under way get when the server stops."),
+  })
+  .superRefine((settings, context) => {
+    if (settings.S3_ENDPOINT === undefined) return;
+    for (const name of ["S3_ACCESS_KEY", "S3_SECRET_KEY"] as const) {
+      if (settings[name] === undefined)
+        context.addIssue({ code: "custom", path: [name], message: "is needed with S3_ENDPOINT" });
+    }
+  });
+
+/** The settings in force. */
+export type Config = z.infer<typeof schema>;
+
+/** The settings could not be understood; the message names every fault, a line each. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** Reads the settings. A variable that is set to nothing counts as unset. @throws ConfigError */
+export function loadConfig(environment: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const set = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ""),
+  );
+  const parsed = schema.safeParse(set);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map(({ path: at, message }) => `  ${at.join(".")}: ${message}`);
+  throw new ConfigError(`These settings are not understood:\n${faults.join("\n")}`);
+}
+
+/** One setting for people: name, value in force with secrets masked, meaning. */
+export interface ConfigLine {
+  readonly name: string;
+  readonly value: string;
+  readonly description: string;
+}
+
+/** Every setting in the order of the schema. */
+export function describeConfig(config: Config): ConfigLine[] {
+  const values: Readonly<Record<string, string | number | undefined>> = config;
+  return Object.entries(schema.shape).map(([name, { description = "" }]) => {
+    const value = values[name];
+    return { name, value: value === undefined ? "(unset)" : masked(name, String(value)), description };
+  });
+}
+
+function masked(name: string, value: string): string {
+  if (/SECRET|PASSWORD/.test(name)) return "********";
+  if (name !== "DATABASE_URL" || !URL.canParse(value)) return value;
+  const address = new URL(value);
+  if (address.password !== "") address.password = "********";
+  if (address.searchParams.has("password")) address.searchParams.set("password", "********");
+  return address.toString();
+}

@@ -1,0 +1,360 @@
+/** Reads the elements of one data set from a stream of chunks, keeping short values and passing over long ones. */
+import { ArchiveError } from "../errors.ts";
+import { ByteQueue } from "./byte-queue.ts";
+import type { DataElement, DataSet, PixelData, Segment } from "./data-set.ts";
+import { entryOfTag, implicitVr, tagLabel } from "./dictionary.ts";
+import { elementOverhead, inlineLimit, mayBeBulk, type ScanLimits } from "./limits.ts";
+import { vrRow } from "./vr.ts";
+
+/** How the elements of a data set are encoded (PS3.5 7.1). */
+export interface ElementEncoding {
+  readonly explicitVr: boolean;
+  readonly littleEndian: boolean;
+}
+
+/** Something that is wrong with a file and did not keep it from being read. */
+export interface ScanWarning {
+  readonly tag?: number;
+  readonly message: string;
+}
+
+const item = 0xfffee000;
+const itemDelimitation = 0xfffee00d;
+const sequenceDelimitation = 0xfffee0dd;
+const undefinedLength = 0xffffffff;
+const pixelRepresentation = 0x00280103;
+
+/** Float Pixel Data, Double Float Pixel Data, Pixel Data (PS3.3 C.7.6.3): where the header ends. */
+const pixelDataTags = new Set([0x7fe00008, 0x7fe00009, 0x7fe00010]);
+/** Extended Offset Table and its lengths (PS3.3 C.7.6.3.1.8): needed whole, however long. */
+const offsetTables = new Set([0x7fe00001, 0x7fe00002]);
+/** A UN of undefined length is a sequence in implicit VR little endian (PS3.5 6.2.2). */
+const implicitLittleEndian: ElementEncoding = { explicitVr: false, littleEndian: true };
+
+interface Level {
+  /** Offset just past this level; Infinity when its length is undefined. */
+  readonly end: number;
+  /** The nearest end of this level and those around it. */
+  readonly bound: number;
+  readonly encoding: ElementEncoding;
+}
+interface DataSetLevel extends Level {
+  readonly kind: "dataSet";
+  readonly elements: DataElement[];
+  signed: boolean;
+  lastTag: number;
+}
+interface SequenceLevel extends Level {
+  readonly kind: "sequence";
+  readonly tag: number;
+  readonly items: DataSet[];
+}
+interface FragmentsLevel extends Level {
+  readonly kind: "fragments";
+  readonly tag: number;
+  readonly vr: string;
+  basicOffsetTable: number[] | undefined;
+  readonly fragments: Segment[];
+  readonly fragmentStarts: number[];
+}
+
+/** What a finished scan tells. */
+export interface ElementScanResult {
+  readonly dataSet: DataSet;
+  readonly pixelData: PixelData | undefined;
+  readonly warnings: readonly ScanWarning[];
+}
+
+export class ElementScan {
+  readonly #queue: ByteQueue;
+  readonly #limits: ScanLimits;
+  readonly #root: DataSetLevel;
+  readonly #levels: (DataSetLevel | SequenceLevel | FragmentsLevel)[];
+  readonly #warnings: ScanWarning[] = [];
+  #pixelData: PixelData | undefined;
+  #headerLength = 0;
+  /** Bytes after Pixel Data that are no elements: passed over. */
+  #ignoring = false;
+
+  /** @param position offset of the data set in the file */
+  constructor(encoding: ElementEncoding, position: number, limits: ScanLimits) {
+    this.#queue = new ByteQueue(position);
+    this.#limits = limits;
+    this.#root = dataSetLevel(encoding, Infinity, Infinity);
+    this.#levels = [this.#root];
+  }
+
+  /** Reads the next bytes. @throws ArchiveError of the `malformed-dicom` family */
+  push(chunk: Buffer): void {
+    if (this.#ignoring || !this.#queue.push(chunk)) return;
+    try {
+      while (this.#step());
+    } catch (error) {
+      if (!(error instanceof ArchiveError) || !this.#pixelData) throw error;
+      this.#ignoring = true;
+      this.#warnings.push({ message: `The bytes after the pixel data are not DICOM elements. ${error.message}` });
+    }
+  }
+
+  /** The data set. @throws ArchiveError `truncated-dicom` when the file ends inside an element */
+  end(): ElementScanResult {
+    const level = this.#levels.at(-1);
+    if (!this.#ignoring) this.#checkEnd(level);
+    if (level?.kind === "fragments" && this.#levels.length === 2) this.#close(level);
+    const { elements, encoding } = this.#root;
+    return {
+      dataSet: { elements, littleEndian: encoding.littleEndian },
+      pixelData: this.#pixelData,
+      warnings: this.#warnings,
+    };
+  }
+
+  #checkEnd(level: Level | undefined): void {
+    const { missing, buffered, position } = this.#queue;
+    const last = this.#root.elements.at(-1)?.tag;
+    const where = last === undefined ? "its first element" : tagLabel(last);
+    const inFragments = this.#levels.length === 2 && this.#levels[1]?.kind === "fragments";
+    if (missing === 0 && buffered === 0 && level === this.#root) return;
+    if (missing === 0 && buffered === 0 && inFragments) {
+      this.#warnings.push({ tag: 0x7fe00010, message: "The pixel data has no sequence delimitation item." });
+      return;
+    }
+    if (this.#pixelData && last !== this.#pixelData.tag) {
+      if (missing > 0) this.#root.elements.pop();
+      this.#warnings.push({ message: "The bytes after the pixel data are not DICOM elements." });
+      return;
+    }
+    const short = missing > 0 ? `; ${missing} bytes are missing` : "";
+    throw new ArchiveError(
+      "truncated-dicom",
+      `The file ends at byte ${position}, inside or right after ${where}${short}.`,
+    );
+  }
+
+  #step(): boolean {
+    const level = this.#levels.at(-1);
+    if (!level) return false;
+    if (this.#queue.position >= level.end) return this.#close(level);
+    if (level.kind === "dataSet") return this.#element(level);
+    return level.kind === "sequence" ? this.#item(level) : this.#fragment(level);
+  }
+
+  #item(level: SequenceLevel): boolean {
+    const header = this.#queue.peek(8);
+    if (!header) return false;
+    const { tag, length } = itemHeader(header, level.encoding.littleEndian);
+    if (tag === sequenceDelimitation) {
+      this.#queue.skip(8);
+      return this.#close(level);
+    }
+    if (tag !== item) throw malformed(`${tagLabel(level.tag)} holds ${tagLabel(tag)} where an item should be.`);
+    this.#queue.skip(8);
+    this.#charge(8);
+    const end = this.#endOf(length, level, level.tag);
+    const opened = dataSetLevel(level.encoding, end, Math.min(end, level.bound));
+    const parent = this.#levels.findLast((outer) => outer.kind === "dataSet");
+    if (parent?.kind === "dataSet") opened.signed = parent.signed;
+    this.#levels.push(opened);
+    return true;
+  }
+
+  #fragment(level: FragmentsLevel): boolean {
+    const header = this.#queue.peek(8);
+    if (!header) return false;
+    const { tag, length } = itemHeader(header, level.encoding.littleEndian);
+    if (tag === sequenceDelimitation) {
+      this.#queue.skip(8);
+      return this.#close(level);
+    }
+    if (tag !== item || length === undefinedLength) {
+      throw malformed(`The encapsulated ${tagLabel(level.tag)} holds ${tagLabel(tag)} where a fragment should be.`);
+    }
+    if (!level.basicOffsetTable) {
+      this.#charge(length);
+      const table = this.#queue.peek(8 + length);
+      if (!table) return false;
+      level.basicOffsetTable = [];
+      for (let at = 8; at + 4 <= 8 + length; at += 4) level.basicOffsetTable.push(table.readUInt32LE(at));
+      this.#queue.skip(8 + length);
+      return true;
+    }
+    const begin = this.#queue.peek(8 + Math.min(2, length));
+    if (!begin) return false;
+    level.fragmentStarts.push(length >= 2 ? begin.readUInt16BE(8) : 0);
+    level.fragments.push({ offset: this.#queue.position + 8, length });
+    this.#charge(8);
+    this.#queue.skip(8 + length);
+    return true;
+  }
+
+  #element(level: DataSetLevel): boolean {
+    const { littleEndian, explicitVr } = level.encoding;
+    const start = this.#queue.peek(8);
+    if (!start) return false;
+    const tag = readTag(start, littleEndian);
+    if (tag === itemDelimitation && level !== this.#root) {
+      this.#queue.skip(8);
+      return this.#close(level);
+    }
+    // A missing item delimitation: the sequence sees its own delimitation next.
+    if (tag === sequenceDelimitation && level !== this.#root) return this.#close(level);
+    if (!explicitVr) {
+      const length = littleEndian ? start.readUInt32LE(4) : start.readUInt32BE(4);
+      return this.#value(level, tag, implicitVr(tag, level.signed), length, 8);
+    }
+    const vr = start.toString("latin1", 4, 6);
+    if (!/^[A-Z]{2}$/.test(vr)) throw malformed(`${tagLabel(tag)} has no VR.`);
+    if (!vrRow(vr).longLength) {
+      return this.#value(level, tag, vr, littleEndian ? start.readUInt16LE(6) : start.readUInt16BE(6), 8);
+    }
+    const long = this.#queue.peek(12);
+    if (!long) return false;
+    return this.#value(level, tag, vr, littleEndian ? long.readUInt32LE(8) : long.readUInt32BE(8), 12);
+  }
+
+  #value(level: DataSetLevel, tag: number, writtenVr: string, length: number, header: number): boolean {
+    const vr = this.#trueVr(level, tag, writtenVr);
+    if (length === undefinedLength) return this.#open(level, tag, vr, header);
+    const valueAt = this.#queue.position + header;
+    if (valueAt + length > level.bound) throw malformed(`${tagLabel(tag)} is longer than the item that holds it.`);
+    if (vr === "SQ") return this.#definedSequence(level, tag, writtenVr, length, header);
+    const top = level === this.#root;
+    if (top && pixelDataTags.has(tag)) {
+      this.#queue.skip(header + length);
+      this.#add(level, { tag, vr, segments: [{ offset: valueAt, length }] });
+      this.#pixelData ??= { tag, kind: "native", offset: valueAt, length };
+      return true;
+    }
+    if (length > inlineLimit(vr, this.#limits) && !(top && offsetTables.has(tag))) {
+      if (!mayBeBulk(vr)) throw new ArchiveError("element-too-long", `${tagLabel(tag)} has ${length} bytes.`);
+      this.#charge(header);
+      this.#queue.skip(header + length);
+      return this.#add(level, { tag, vr, segments: [{ offset: valueAt, length }] });
+    }
+    if (this.#headerLength + length > this.#limits.headerLength) this.#charge(length);
+    const bytes = this.#queue.take(header + length);
+    if (!bytes) return false;
+    this.#charge(header + length);
+    const value = bytes.subarray(header);
+    if (tag === pixelRepresentation && length >= 2) level.signed = (value[0] ?? 0) + (value[1] ?? 0) === 1;
+    return this.#add(level, { tag, vr, value });
+  }
+
+  /** Known attributes that a sender could only write as UN (PS3.5 6.2.2 Note 2) get their VR back. */
+  #trueVr(level: DataSetLevel, tag: number, vr: string): string {
+    if (vr !== "UN" || !level.encoding.littleEndian) return vr;
+    return entryOfTag(tag)?.vr ?? vr;
+  }
+
+  #definedSequence(level: DataSetLevel, tag: number, writtenVr: string, length: number, header: number): boolean {
+    if (writtenVr === "UN" && length > 0) {
+      const begin = this.#queue.peek(header + 4);
+      if (!begin) return false;
+      if (readTag(begin.subarray(header), true) !== item) {
+        this.#charge(header);
+        const offset = this.#queue.position + header;
+        this.#queue.skip(header + length);
+        return this.#add(level, { tag, vr: "UN", segments: [{ offset, length }] });
+      }
+    }
+    this.#queue.skip(header);
+    const end = this.#queue.position + length;
+    return this.#push({
+      kind: "sequence",
+      end,
+      bound: Math.min(end, level.bound),
+      encoding: writtenVr === "UN" ? implicitLittleEndian : level.encoding,
+      tag,
+      items: [],
+    });
+  }
+
+  #open(level: DataSetLevel, tag: number, vr: string, header: number): boolean {
+    const { bound, encoding } = level;
+    this.#queue.skip(header);
+    const top = level === this.#root;
+    if (tag === 0x7fe00010 || vr === "OB" || vr === "OW") {
+      if (top && tag === 0x7fe00010 && this.#pixelData) throw malformed("There is pixel data twice.");
+      const none = { basicOffsetTable: undefined, fragments: [], fragmentStarts: [] };
+      return this.#push({ kind: "fragments", end: Infinity, bound, encoding, tag, vr, ...none });
+    }
+    if (vr !== "SQ" && vr !== "UN") throw malformed(`${tagLabel(tag)} of VR ${vr} has no length.`);
+    const inner = vr === "UN" ? implicitLittleEndian : encoding;
+    return this.#push({ kind: "sequence", end: Infinity, bound, encoding: inner, tag, items: [] });
+  }
+
+  #push(level: SequenceLevel | FragmentsLevel): boolean {
+    this.#charge(12);
+    this.#levels.push(level);
+    if (this.#levels.length > this.#limits.depth * 2) {
+      throw new ArchiveError("too-deep", `${tagLabel(level.tag)} is nested more than ${this.#limits.depth} deep.`);
+    }
+    return true;
+  }
+
+  #close(level: DataSetLevel | SequenceLevel | FragmentsLevel): boolean {
+    this.#levels.pop();
+    const parent = this.#levels.at(-1);
+    if (level.kind === "dataSet") {
+      if (parent?.kind !== "sequence") throw malformed("An item ends where none began.");
+      parent.items.push({ elements: level.elements, littleEndian: level.encoding.littleEndian });
+      return true;
+    }
+    if (parent?.kind !== "dataSet") throw malformed("A sequence ends where none began.");
+    if (level.kind === "sequence") return this.#add(parent, { tag: level.tag, vr: "SQ", items: level.items });
+    const { tag, vr, fragments, fragmentStarts, basicOffsetTable = [] } = level;
+    if (parent === this.#root && pixelDataTags.has(tag)) {
+      this.#pixelData = { tag, kind: "encapsulated", basicOffsetTable, fragments, fragmentStarts };
+    }
+    return this.#add(parent, { tag, vr, segments: fragments });
+  }
+
+  /** The first of two elements with one tag counts: a reader of a stream has acted on it before it sees the second. */
+  #add(level: DataSetLevel, element: DataElement): true {
+    if (element.tag > level.lastTag) {
+      level.lastTag = element.tag;
+      level.elements.push(element);
+      return true;
+    }
+    const twice = level.elements.some(({ tag }) => tag === element.tag);
+    const fault = twice ? "is there twice; the first counts" : "is out of order";
+    if (this.#warnings.length < 16) {
+      this.#warnings.push({ tag: element.tag, message: `${tagLabel(element.tag)} ${fault}.` });
+    }
+    if (!twice) level.elements.push(element);
+    return true;
+  }
+
+  #endOf(length: number, level: SequenceLevel, tag: number): number {
+    if (length === undefinedLength) return Infinity;
+    const end = this.#queue.position + length;
+    if (end > level.bound) throw malformed(`An item of ${tagLabel(tag)} is longer than the sequence that holds it.`);
+    return end;
+  }
+
+  #charge(bytes: number): void {
+    this.#headerLength += bytes + elementOverhead;
+    if (this.#headerLength <= this.#limits.headerLength) return;
+    throw new ArchiveError("header-too-large", `The header has more than ${this.#limits.headerLength} bytes.`);
+  }
+}
+
+function dataSetLevel(encoding: ElementEncoding, end: number, bound: number): DataSetLevel {
+  return { kind: "dataSet", end, bound, encoding, elements: [], signed: false, lastTag: -1 };
+}
+
+function readTag(bytes: Buffer, littleEndian: boolean): number {
+  const group = littleEndian ? bytes.readUInt16LE(0) : bytes.readUInt16BE(0);
+  return group * 0x10000 + (littleEndian ? bytes.readUInt16LE(2) : bytes.readUInt16BE(2));
+}
+
+function itemHeader(bytes: Buffer, littleEndian: boolean): { tag: number; length: number } {
+  return {
+    tag: readTag(bytes, littleEndian),
+    length: littleEndian ? bytes.readUInt32LE(4) : bytes.readUInt32BE(4),
+  };
+}
+
+function malformed(message: string): ArchiveError {
+  return new ArchiveError("malformed-dicom", message);
+}

@@ -1,0 +1,248 @@
+/** Streaming scan of a DICOM file (PS3.10): preamble, file meta information, data set, with pixel data passed over. */
+import { createInflateRaw, type InflateRaw } from "node:zlib";
+import { ArchiveError } from "../errors.ts";
+import { ByteQueue } from "./byte-queue.ts";
+import { type DataSet, type PixelData, textOf } from "./data-set.ts";
+import { entryOfTag } from "./dictionary.ts";
+import { ElementScan, type ScanWarning } from "./element-scan.ts";
+import { defaultLimits, type ScanLimits } from "./limits.ts";
+import {
+  explicitVrBigEndian,
+  explicitVrLittleEndian,
+  implicitVrLittleEndian,
+  type TransferSyntax,
+  transferSyntaxOf,
+} from "./transfer-syntax.ts";
+import { vrRow, vrs } from "./vr.ts";
+
+/** What a scan learns of a file. Offsets count from the first byte of the file. */
+export interface ScannedFile {
+  /** File Meta Information (PS3.10 7.1); empty when the file has none. */
+  readonly meta: DataSet;
+  readonly transferSyntax: TransferSyntax;
+  readonly dataSet: DataSet;
+  /** Where the data set begins. In a deflated file, offsets behind it count inflated bytes. */
+  readonly dataSetOffset: number;
+  readonly pixelData: PixelData | undefined;
+  readonly warnings: readonly ScanWarning[];
+}
+
+const transferSyntaxUid = 0x00020010;
+const metaGroupLength = 0x00020000;
+const metaLimit = 2 ** 20;
+const preambleLength = 128;
+
+/**
+ * A scan in progress: `push` every chunk of the file in order, then `end`. Holds the header and nothing else.
+ * Every fault is an ArchiveError: `not-dicom`, `malformed-dicom`, `truncated-dicom`, `too-deep`, `element-too-long`,
+ * `header-too-large`, `unknown-transfer-syntax`.
+ */
+export class Part10Scan {
+  readonly #limits: ScanLimits;
+  readonly #queue = new ByteQueue();
+  readonly #warnings: ScanWarning[] = [];
+  #phase: "start" | "meta" | "body" = "start";
+  #meta: DataSet = { elements: [], littleEndian: true };
+  #metaAt = 0;
+  #retryAt = 0;
+  #transferSyntax: TransferSyntax | undefined;
+  #dataSetOffset = 0;
+  #body: ElementScan | undefined;
+  #inflate: Inflation | undefined;
+
+  constructor(limits: ScanLimits = defaultLimits) {
+    this.#limits = limits;
+  }
+
+  async push(chunk: Buffer): Promise<void> {
+    if (this.#phase === "body") return this.#pushBody(chunk);
+    this.#queue.push(chunk);
+    if (this.#queue.buffered < this.#retryAt) return;
+    await this.#advance(false);
+  }
+
+  async end(): Promise<ScannedFile> {
+    await this.#advance(true);
+    await this.#inflate?.end();
+    if (!this.#body || !this.#transferSyntax) throw new ArchiveError("not-dicom", "The file holds no data set.");
+    const { dataSet, pixelData, warnings } = this.#body.end();
+    return {
+      meta: this.#meta,
+      transferSyntax: this.#transferSyntax,
+      dataSet,
+      dataSetOffset: this.#dataSetOffset,
+      pixelData,
+      warnings: [...this.#warnings, ...warnings],
+    };
+  }
+
+  async #advance(atEnd: boolean): Promise<void> {
+    if (this.#phase === "start") this.#readStart(atEnd);
+    if (this.#phase === "meta") await this.#readMeta(atEnd);
+  }
+
+  #readStart(atEnd: boolean): void {
+    const view = this.#queue.peek(Math.min(preambleLength + 8, atEnd ? this.#queue.buffered : Infinity));
+    if (!view) {
+      this.#retryAt = preambleLength + 8;
+      return;
+    }
+    if (view.length === 0) throw new ArchiveError("not-dicom", "The file is empty.");
+    this.#metaAt = hasPrefix(view) ? preambleLength + 4 : 0;
+    if (this.#metaAt === 0) this.#warnings.push({ message: "The file has no preamble and no DICM prefix." });
+    this.#phase = "meta";
+  }
+
+  async #readMeta(atEnd: boolean): Promise<void> {
+    const { buffered } = this.#queue;
+    const view = this.#queue.peek(buffered) ?? Buffer.alloc(0);
+    const read = readMeta(view.subarray(0, buffered), this.#metaAt, atEnd);
+    if (!read) {
+      if (buffered > metaLimit) throw new ArchiveError("header-too-large", "The file meta information has no end.");
+      this.#retryAt = buffered * 2;
+      return;
+    }
+    this.#meta = read.meta;
+    this.#dataSetOffset = read.end;
+    this.#transferSyntax = this.#chooseSyntax(view.subarray(read.end, Math.min(read.end + 8, buffered)));
+    this.#queue.skip(read.end);
+    this.#phase = "body";
+    this.#body = new ElementScan(this.#transferSyntax, read.end, this.#limits);
+    if (this.#transferSyntax.deflated) this.#inflate = new Inflation(this.#body, this.#limits.inflatedLength);
+    await this.#pushBody(this.#queue.drain());
+  }
+
+  async #pushBody(chunk: Buffer): Promise<void> {
+    if (this.#inflate) return this.#inflate.push(chunk);
+    this.#body?.push(chunk);
+  }
+
+  /** The declared transfer syntax, checked against the first bytes of the data set, which senders contradict. */
+  #chooseSyntax(start: Buffer): TransferSyntax {
+    const declared = textOf(this.#meta, transferSyntaxUid);
+    const syntax = declared === undefined ? undefined : transferSyntaxOf(declared);
+    if (declared !== undefined && !syntax) {
+      throw new ArchiveError("unknown-transfer-syntax", "The Transfer Syntax UID (0002,0010) is not a UID.");
+    }
+    if (syntax?.deflated || (syntax && start.length < 8)) return syntax;
+    const seen = guessEncoding(start);
+    if (!syntax) {
+      if (!seen)
+        throw new ArchiveError("not-dicom", "The file is not DICOM: it begins with neither DICM nor an element.");
+      this.#warnings.push({ tag: transferSyntaxUid, message: "There is no Transfer Syntax UID (0002,0010)." });
+      return seen;
+    }
+    if (!seen || (seen.explicitVr === syntax.explicitVr && seen.littleEndian === syntax.littleEndian)) return syntax;
+    this.#warnings.push({
+      tag: transferSyntaxUid,
+      message: `The data set is not in ${syntax.name}, which the Transfer Syntax UID (0002,0010) names.`,
+    });
+    return { ...syntax, explicitVr: seen.explicitVr, littleEndian: seen.littleEndian };
+  }
+}
+
+/** Inflates a deflated data set (PS3.5 A.5) into its scan, at the pace of the scan. */
+class Inflation {
+  readonly #stream: InflateRaw;
+  readonly #failed: Promise<never>;
+  readonly #ended: Promise<void>;
+
+  constructor(scan: ElementScan, limit: number) {
+    this.#stream = createInflateRaw();
+    let inflated = 0;
+    this.#stream.on("data", (chunk: Buffer) => {
+      inflated += chunk.length;
+      try {
+        if (inflated > limit) throw new ArchiveError("header-too-large", `It inflates to more than ${limit} bytes.`);
+        scan.push(chunk);
+      } catch (error) {
+        this.#stream.destroy(error instanceof Error ? error : undefined);
+      }
+    });
+    this.#ended = new Promise((resolve) => this.#stream.on("end", resolve));
+    this.#failed = new Promise((_, reject) => {
+      this.#stream.on("error", (cause) => {
+        if (cause instanceof ArchiveError) reject(cause);
+        else reject(new ArchiveError("malformed-dicom", "The deflated data set cannot be inflated.", { cause }));
+      });
+    });
+    this.#failed.catch(() => undefined);
+  }
+
+  async push(chunk: Buffer): Promise<void> {
+    const written = new Promise<void>((resolve) => this.#stream.write(chunk, () => resolve()));
+    // A write behind the end of the deflated stream (padding) is never answered.
+    await Promise.race([written, this.#ended, this.#failed]);
+  }
+
+  async end(): Promise<void> {
+    this.#stream.end();
+    await Promise.race([this.#ended, this.#failed]);
+  }
+}
+
+/** DICM behind a preamble; by chance a data set without preamble may hold those letters there, so look further. */
+function hasPrefix(view: Buffer): boolean {
+  if (view.toString("latin1", preambleLength, preambleLength + 4) !== "DICM") return false;
+  if (view.length >= preambleLength + 6 && view.readUInt16LE(preambleLength + 4) === 2) return true;
+  return guessEncoding(view) === undefined;
+}
+
+/** The file meta information from `start` (PS3.10 7.1); undefined when `view` does not hold its end yet. */
+function readMeta(view: Buffer, start: number, atEnd: boolean): { meta: DataSet; end: number } | undefined {
+  const elements: DataSet["elements"][number][] = [];
+  let at = start;
+  let declaredEnd: number | undefined;
+  let deflated = false;
+  while (true) {
+    const enough = view.length >= at + 12;
+    if (!enough && !atEnd) return undefined;
+    const more = view.length >= at + 8 && view.readUInt16LE(at) === 2;
+    if (!more || (deflated && at === declaredEnd)) break;
+    const vr = view.toString("latin1", at + 4, at + 6);
+    const long = vrs.has(vr) && vrRow(vr).longLength;
+    if (!enough && long) throw endsInMeta(at);
+    const header = vrs.has(vr) && long ? 12 : 8;
+    const length = !vrs.has(vr)
+      ? view.readUInt32LE(at + 4)
+      : long
+        ? view.readUInt32LE(at + 8)
+        : view.readUInt16LE(at + 6);
+    const end = at + header + length;
+    if (end > view.length) {
+      if (atEnd || length > metaLimit) throw endsInMeta(at);
+      return undefined;
+    }
+    const tag = 0x00020000 + view.readUInt16LE(at + 2);
+    const value = view.subarray(at + header, end);
+    elements.push({ tag, vr: vrs.has(vr) ? vr : (entryOfTag(tag)?.vr ?? "UN"), value });
+    if (tag === metaGroupLength && value.length === 4) declaredEnd = end + value.readUInt32LE(0);
+    if (tag === transferSyntaxUid)
+      deflated = transferSyntaxOf(value.toString("latin1").replace(/[\0 ]+$/, ""))?.deflated === true;
+    at = end;
+  }
+  return { meta: { elements, littleEndian: true }, end: at };
+}
+
+function endsInMeta(at: number): ArchiveError {
+  return new ArchiveError("truncated-dicom", `The file meta information ends inside the element at byte ${at}.`);
+}
+
+/** What the first bytes of a data set look like (PS3.5 7.1); undefined when they look like none. */
+function guessEncoding(start: Buffer): TransferSyntax | undefined {
+  if (start.length < 8) return undefined;
+  const little = start.readUInt16LE(0) * 0x10000 + start.readUInt16LE(2);
+  const big = start.readUInt16BE(0) * 0x10000 + start.readUInt16BE(2);
+  if (vrs.has(start.toString("latin1", 4, 6))) {
+    if (isFirstTag(little)) return explicitVrLittleEndian;
+    return isFirstTag(big) ? explicitVrBigEndian : undefined;
+  }
+  return isFirstTag(little) && start.readUInt32LE(4) < metaLimit ? implicitVrLittleEndian : undefined;
+}
+
+/** Whether a data set may begin with `tag`: a group length or an attribute of the first groups of PS3.6. */
+function isFirstTag(tag: number): boolean {
+  const group = tag >>> 16;
+  if (group < 0x0004 || group > 0x0040) return false;
+  return (tag & 0xffff) === 0 || group % 2 === 1 || entryOfTag(tag) !== undefined;
+}

@@ -1,0 +1,97 @@
+/** ArchiveError and THE table of errors: every status that a door may answer stands here and nowhere else. */
+
+interface ErrorAnswer {
+  /** HTTP status code of the problem document (RFC 9457). */
+  readonly httpStatus: number;
+  /** DIMSE status (PS3.7 Annex C, PS3.4 B.2.3). */
+  readonly dimseStatus: number;
+  /** Failure Reason (0008,1197) of the Store Instances Response (PS3.18 Table I.2-1). */
+  readonly failureReason: number;
+  readonly title: string;
+}
+
+const cannotUnderstand = { httpStatus: 409, dimseStatus: 0xc000, failureReason: 0xc000 } as const;
+const notFound = { httpStatus: 404, dimseStatus: 0x0112, failureReason: 0x0112 } as const;
+const badRequest = { httpStatus: 400, dimseStatus: 0x0106, failureReason: 0x0106 } as const;
+const processing = { dimseStatus: 0x0110, failureReason: 0x0110 } as const;
+const outOfResources = { dimseStatus: 0xa700, failureReason: 0xa700 } as const;
+
+/** The table: stable code -> HTTP status, DIMSE status, DICOM Failure Reason. */
+export const errorTable = {
+  "invalid-uid": { ...badRequest, title: "Not a UID" },
+  "invalid-request": { ...badRequest, title: "The request is malformed" },
+  "invalid-query": { ...badRequest, title: "The query is malformed" },
+  "invalid-multipart": { ...badRequest, title: "The multipart body is malformed" },
+  "body-incomplete": { ...badRequest, title: "The body ended before it was complete" },
+  "not-acceptable": { ...processing, httpStatus: 406, title: "No acceptable representation" },
+  "unsupported-media-type": { ...processing, httpStatus: 415, title: "Unsupported media type" },
+  "no-such-resource": { ...notFound, title: "No such resource" },
+  "no-such-study": { ...notFound, title: "No such study" },
+  "no-such-series": { ...notFound, title: "No such series" },
+  "no-such-instance": { ...notFound, title: "No such instance" },
+  "no-such-frame": { ...notFound, title: "No such frame" },
+  "no-such-bulk-data": { ...notFound, title: "No such bulk data" },
+  "no-such-blob": { ...processing, httpStatus: 500, title: "The stored bytes of an instance are missing" },
+  "no-frame-table": { ...processing, httpStatus: 406, title: "The frames of this instance cannot be told apart" },
+  "not-dicom": { ...cannotUnderstand, title: "Not a DICOM file" },
+  "malformed-dicom": { ...cannotUnderstand, title: "The DICOM file is malformed" },
+  "truncated-dicom": { ...cannotUnderstand, title: "The DICOM file ends too early" },
+  "too-deep": { ...cannotUnderstand, title: "Sequences are nested too deeply" },
+  "element-too-long": { ...cannotUnderstand, title: "An element is too long" },
+  "header-too-large": { ...cannotUnderstand, title: "The header is too large" },
+  "unknown-transfer-syntax": {
+    httpStatus: 409,
+    dimseStatus: 0xc122,
+    failureReason: 0xc122,
+    title: "The transfer syntax is not known",
+  },
+  "missing-identifier": {
+    httpStatus: 409,
+    dimseStatus: 0xa900,
+    failureReason: 0xa900,
+    title: "A UID that identifies the instance is missing or malformed",
+  },
+  "wrong-study": {
+    httpStatus: 409,
+    dimseStatus: 0xa900,
+    failureReason: 0xa900,
+    title: "The instance belongs to another study than the one addressed",
+  },
+  "different-duplicate": {
+    httpStatus: 409,
+    dimseStatus: 0x0111,
+    failureReason: 0x0111,
+    title: "Another instance with the same UIDs is stored already",
+  },
+  "storage-full": { ...outOfResources, httpStatus: 507, title: "The storage is full" },
+  "storage-unavailable": { ...outOfResources, httpStatus: 503, title: "The storage does not answer" },
+  "database-unavailable": { ...outOfResources, httpStatus: 503, title: "The database does not answer" },
+  "cannot-listen": { ...processing, httpStatus: 503, title: "The port cannot be listened on" },
+  stopping: { ...outOfResources, httpStatus: 503, title: "The server is stopping" },
+  internal: { ...processing, httpStatus: 500, title: "Internal error" },
+} as const satisfies Record<string, ErrorAnswer>;
+
+/** Stable name of an error; part of the interface. */
+export type ErrorCode = keyof typeof errorTable;
+
+/** The one error type of Noctis. `message` is a sentence for the client: no path, no SQL, no secret. */
+export class ArchiveError extends Error {
+  override readonly name = "ArchiveError";
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+
+  /** What each door answers for this error. */
+  get answer(): ErrorAnswer {
+    return errorTable[this.code];
+  }
+}
+
+/** Anything thrown, as an ArchiveError: the unknown becomes `internal`, whose cause is for the log only. */
+export function toArchiveError(error: unknown): ArchiveError {
+  if (error instanceof ArchiveError) return error;
+  return new ArchiveError("internal", "The server met an error that it did not expect.", { cause: error });
+}

@@ -1,0 +1,64 @@
+/** The web door: a Koa application that carries requests to the handlers of routes.ts, and their replies back. */
+import { Readable } from "node:stream";
+import Router from "@koa/router";
+import Koa, { type Context, type Middleware } from "koa";
+import type { Archive } from "../archive/archive.ts";
+import { parseAccept } from "./media-type.ts";
+import { answerErrors, type ErrorLog } from "./problem.ts";
+import type { Reply, Request } from "./reply.ts";
+import { dicomWebRoot, routes } from "./routes.ts";
+
+export interface WebDoorOptions {
+  readonly archive: Archive;
+  readonly log: ErrorLog;
+  /** Serves the viewer; what it does not know goes on to the routes. */
+  readonly viewer?: Middleware;
+  /** Address under which clients reach the server, without a final slash; the Host header when absent. */
+  readonly publicUrl?: string | undefined;
+}
+
+/** The application, listening to nothing yet. */
+export function createWebDoor({ archive, log, viewer, publicUrl }: WebDoorOptions): Koa {
+  const app = new Koa();
+  const router = new Router();
+  for (const { method, path, handle } of routes) {
+    const carry: Middleware = async (ctx) => send(ctx, await handle(requestOf(ctx, archive, publicUrl)));
+    if (method === "POST") router.post(path, carry);
+    else router.get(path, carry);
+  }
+  app.use(answerErrors(log));
+  app.use(async (ctx, next) => {
+    ctx.set("X-Content-Type-Options", "nosniff");
+    await next();
+  });
+  app.use(router.routes());
+  if (viewer) app.use(viewer);
+  // A client that goes away in the middle of an answer is no error of the server.
+  app.on("error", (error: unknown) => log.debug({ err: error }, "a response was not sent whole"));
+  return app;
+}
+
+function requestOf(ctx: Context, archive: Archive, publicUrl: string | undefined): Request<unknown> {
+  const query = new URLSearchParams(ctx.querystring);
+  const root = `${publicUrl ?? `${ctx.protocol}://${ctx.host}`}${dicomWebRoot}/`;
+  return {
+    params: ctx["params"],
+    query,
+    accept: parseAccept(query.get("accept") ?? (ctx.get("accept") || undefined)),
+    header: (name) => ctx.get(name) || undefined,
+    body: ctx.req,
+    archive,
+    urlOf: (path) => root + path,
+  };
+}
+
+function send(ctx: Context, { status, headers, body }: Reply): void {
+  ctx.status = status;
+  ctx.body =
+    body === undefined || typeof body === "string" || Buffer.isBuffer(body)
+      ? body
+      : Readable.from(body, { objectMode: false });
+  // After the body, which sets a Content-Type of its own.
+  ctx.set({ ...headers });
+  if (body === undefined) ctx.status = status;
+}

@@ -1,0 +1,76 @@
+/** Writes a multipart/related body as a stream (RFC 2387, PS3.18 8.6.1.2). */
+import { randomBytes } from "node:crypto";
+import { ArchiveError } from "../errors.ts";
+
+/** One part of a body to be written. */
+export interface OutgoingPart {
+  /** Content-Type of the part, with its parameters, such as `transfer-syntax`. */
+  readonly contentType: string;
+  /** Content-Location of the part: where it can be retrieved. */
+  readonly contentLocation?: string;
+  /** Size of the body in bytes, where it is known beforehand; that of a Uint8Array always is. */
+  readonly byteLength?: number;
+  readonly body: Uint8Array | AsyncIterable<Uint8Array>;
+}
+
+/** What the whole body says of itself. */
+export interface MultipartOptions {
+  /** Media type of the root part: parameter `type` of Content-Type. */
+  readonly type: string;
+  /** A token that occurs in no part; random when absent. */
+  readonly boundary?: string;
+}
+
+/** A multipart/related message. */
+export interface MultipartMessage {
+  /** Value of the Content-Type header of the message. */
+  readonly contentType: string;
+  /** The bytes, once. Throws what a part's body throws; what was written by then has no closing delimiter. */
+  readonly body: AsyncGenerator<Buffer, void, undefined>;
+}
+
+/**
+ * A multipart/related message of `parts`, which are pulled one at a time as the body is read; no part's body is
+ * touched before its turn, and leaving the body early leaves the parts as early.
+ */
+export function multipartRelated(
+  parts: AsyncIterable<OutgoingPart> | Iterable<OutgoingPart>,
+  options: MultipartOptions,
+): MultipartMessage {
+  // Viewers search the boundary in the pixel data too: 128 random bits keep it out.
+  const boundary = options.boundary ?? `noctis-${randomBytes(16).toString("hex")}`;
+  return {
+    contentType: `multipart/related; type="${options.type}"; boundary=${boundary}`,
+    body: writeParts(parts, boundary),
+  };
+}
+
+async function* writeParts(
+  parts: AsyncIterable<OutgoingPart> | Iterable<OutgoingPart>,
+  boundary: string,
+): AsyncGenerator<Buffer, void, undefined> {
+  let lineEnd = "";
+  for await (const part of parts) {
+    yield Buffer.from(`${lineEnd}--${boundary}\r\n${headerBlock(part)}\r\n`, "latin1");
+    lineEnd = "\r\n";
+    if (part.body instanceof Uint8Array) yield asBuffer(part.body);
+    else for await (const chunk of part.body) yield asBuffer(chunk);
+  }
+  yield Buffer.from(`${lineEnd}--${boundary}--\r\n`, "latin1");
+}
+
+/** The header fields, spelt as viewers look for them: with lower-case names OHIF does not find the media type. */
+function headerBlock(part: OutgoingPart): string {
+  const byteLength = part.body instanceof Uint8Array ? part.body.byteLength : part.byteLength;
+  const fields = [`Content-Type: ${part.contentType}`];
+  if (part.contentLocation !== undefined) fields.push(`Content-Location: ${part.contentLocation}`);
+  if (byteLength !== undefined) fields.push(`Content-Length: ${byteLength}`);
+  if (fields.some((field) => /[^\t\x20-\x7e]/.test(field))) {
+    throw new ArchiveError("internal", "A header field of a part holds a control character.");
+  }
+  return `${fields.join("\r\n")}\r\n`;
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,65 @@
+/** Schemas of what stands in a path: checked here, trusted behind. */
+import { z } from "zod";
+import { isUid, type Uid } from "../dicom/uid.ts";
+import { ArchiveError } from "../errors.ts";
+
+const uid = z.custom<Uid>(
+  (value) => typeof value === "string" && isUid(value),
+  "is not a UID of digits and dots with at most 64 characters",
+);
+
+export const noParams = z.object({});
+export const studyParams = z.object({ study: uid });
+export const seriesParams = studyParams.extend({ series: uid });
+export const instanceParams = seriesParams.extend({ instance: uid });
+
+/** Most frames in one request: longer lists do not fit into a URL either. */
+const mostFrames = 10_000;
+
+/** PS3.18 10.4.1.1.2: frame numbers from 1 on, joined by comma. */
+const frameList = z
+  .string()
+  .regex(/^[1-9]\d{0,8}(,[1-9]\d{0,8})*$/, "is not a list of frame numbers from 1 on, joined by comma")
+  .transform((text) => text.split(",").map(Number))
+  .refine((numbers) => numbers.length <= mostFrames, `names more than ${mostFrames} frames`);
+
+export const frameParams = instanceParams.extend({ frames: frameList });
+
+/** A tag, or tag/item/tag...: where a value lies in the data set. */
+const bulkDataPath = z
+  .string()
+  .max(2048, "is too long")
+  .regex(/^[0-9A-Fa-f]{8}(\/[1-9]\d{0,8}\/[0-9A-Fa-f]{8})*$/, "is not the path of an attribute")
+  .transform((path) => path.toUpperCase());
+
+export const bulkDataParams = instanceParams.extend({ path: bulkDataPath });
+
+export type StudyParams = z.infer<typeof studyParams>;
+export type SeriesParams = z.infer<typeof seriesParams>;
+export type InstanceParams = z.infer<typeof instanceParams>;
+export type FrameParams = z.infer<typeof frameParams>;
+export type BulkDataParams = z.infer<typeof bulkDataParams>;
+
+/** The UIDs of a path in the words of the archive. */
+export function uidsOf(params: StudyParams | SeriesParams | InstanceParams) {
+  return {
+    studyInstanceUid: params.study,
+    ...("series" in params && { seriesInstanceUid: params.series }),
+    ...("instance" in params && { sopInstanceUid: params.instance }),
+  };
+}
+
+/** The UIDs of the path of an instance. */
+export function instanceUidsOf({ study, series, instance }: InstanceParams) {
+  return { studyInstanceUid: study, seriesInstanceUid: series, sopInstanceUid: instance };
+}
+
+/** The parameters of a path as their schema has them. @throws ArchiveError `invalid-uid` or `invalid-request` */
+export function parseParams<Schema extends z.ZodType>(schema: Schema, params: unknown): z.infer<Schema> {
+  const parsed = schema.safeParse(params);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const name = issue?.path.join(".") ?? "path";
+  const code = ["study", "series", "instance"].includes(name) ? "invalid-uid" : "invalid-request";
+  throw new ArchiveError(code, `The ${name} in the address ${issue?.message ?? "is malformed"}.`);
+}

@@ -1,0 +1,44 @@
+/** Errors as problem documents (RFC 9457): one stable code, one sentence, never a stack trace, a path or SQL. */
+import type { Context, Middleware } from "koa";
+import { ArchiveError, toArchiveError } from "../errors.ts";
+import type { Reply } from "./reply.ts";
+
+export interface ErrorLog {
+  readonly error: (fields: Readonly<Record<string, unknown>>, message: string) => void;
+  readonly debug: (fields: Readonly<Record<string, unknown>>, message: string) => void;
+}
+
+/** The problem document of an error. */
+export function problemOf(error: ArchiveError): Reply & { readonly body: string } {
+  const { httpStatus, title } = error.answer;
+  const document = { type: `urn:noctis:error:${error.code}`, title, status: httpStatus, detail: error.message };
+  return {
+    status: httpStatus,
+    headers: { "Content-Type": "application/problem+json" },
+    body: JSON.stringify({ ...document, code: error.code }),
+  };
+}
+
+/** Answers whatever is thrown behind it. Comes first: Koa's own error path strips headers and answers plain text. */
+export function answerErrors(log: ErrorLog): Middleware {
+  return async (ctx, next) => {
+    try {
+      await next();
+      if (ctx.status === 404 && ctx.body === undefined) {
+        answer(ctx, problemOf(new ArchiveError("no-such-resource", "There is nothing at this address.")));
+      }
+    } catch (thrown) {
+      const error = toArchiveError(thrown);
+      const fields = { method: ctx.method, path: ctx.path, code: error.code, err: thrown };
+      if (error.answer.httpStatus >= 500) log.error(fields, error.message);
+      else log.debug(fields, error.message);
+      answer(ctx, problemOf(error));
+    }
+  };
+}
+
+function answer(ctx: Context, reply: Reply & { readonly body: string }): void {
+  ctx.status = reply.status;
+  ctx.set({ ...reply.headers });
+  ctx.body = reply.body;
+}

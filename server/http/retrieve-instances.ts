@@ -1,0 +1,80 @@
+/** Retrieve studies, series and instances (PS3.18 10.4.1.1.1) as application/dicom, as stored. */
+import type { RetrievedInstance } from "../archive/retrieve.ts";
+import { ArchiveError } from "../errors.ts";
+import { type AcceptRange, negotiate } from "./media-type.ts";
+import { multipartRelated } from "./multipart-writer.ts";
+import { type InstanceParams, type SeriesParams, type StudyParams, uidsOf } from "./params.ts";
+import type { Reply, Request } from "./reply.ts";
+
+/**
+ * Instances go out as they are stored. Where Accept names no transfer syntax, any will do: re-encoding what a client
+ * did not name costs pixels, time or both.
+ */
+export async function retrieveInstances(request: Request<StudyParams | SeriesParams | InstanceParams>): Promise<Reply> {
+  const instances = (await request.archive.instances(uidsOf(request.params)))[Symbol.asyncIterator]();
+  const first = await instances.next();
+  if (first.done === true) throw new ArchiveError("no-such-resource", "There is no instance here.");
+  const offer = choose(request.accept, first.value, "instance" in request.params);
+  if (!offer.multipart) {
+    const { transferSyntaxUid, byteLength, bytes } = first.value;
+    return {
+      status: 200,
+      headers: { "Content-Type": contentTypeOf(transferSyntaxUid), "Content-Length": `${byteLength}` },
+      body: await bytes(),
+    };
+  }
+  const parts = partsOf(first.value, { [Symbol.asyncIterator]: () => instances }, request);
+  const { contentType, body } = multipartRelated(parts, { type: "application/dicom" });
+  return { status: 200, headers: { "Content-Type": contentType }, body };
+}
+
+function choose(accept: readonly AcceptRange[], first: RetrievedInstance, single: boolean) {
+  const { transferSyntaxUid } = first;
+  const mediaType = "application/dicom";
+  const offers = [
+    { mediaType, multipart: true, transferSyntaxUid },
+    ...(single ? [{ mediaType, multipart: false, transferSyntaxUid }] : []),
+  ];
+  const offer = negotiate(accept, offers);
+  if (offer) return offer;
+  throw notAcceptable(transferSyntaxUid, single);
+}
+
+function notAcceptable(transferSyntaxUid: string, single: boolean): ArchiveError {
+  const available = `multipart/related; type="application/dicom"; transfer-syntax=${transferSyntaxUid}`;
+  const also = single ? ` and as application/dicom; transfer-syntax=${transferSyntaxUid}` : "";
+  return new ArchiveError("not-acceptable", `It is available as ${available}${also}.`);
+}
+
+async function* partsOf(
+  first: RetrievedInstance,
+  rest: AsyncIterable<RetrievedInstance>,
+  { accept, params, urlOf }: Request<StudyParams | SeriesParams | InstanceParams>,
+) {
+  yield await partOf(first);
+  for await (const instance of rest) {
+    // A client that named one transfer syntax gets the instances that are stored in it, and no others.
+    const offer = { mediaType: "application/dicom", multipart: true, transferSyntaxUid: instance.transferSyntaxUid };
+    if (negotiate(accept, [offer])) yield await partOf(instance);
+  }
+
+  async function partOf({
+    seriesInstanceUid,
+    sopInstanceUid,
+    transferSyntaxUid,
+    byteLength,
+    bytes,
+  }: RetrievedInstance) {
+    const location = urlOf(`studies/${params.study}/series/${seriesInstanceUid}/instances/${sopInstanceUid}`);
+    return {
+      contentType: contentTypeOf(transferSyntaxUid),
+      contentLocation: location,
+      byteLength,
+      body: await bytes(),
+    };
+  }
+}
+
+function contentTypeOf(transferSyntaxUid: string): string {
+  return `application/dicom; transfer-syntax=${transferSyntaxUid}`;
+}

@@ -1,0 +1,105 @@
+/** The Store Instances Response (PS3.18 10.5.3 and Annex I) of a list of outcomes. */
+import type { StoreOutcome } from "../archive/store.ts";
+import type { DicomJson } from "../dicom/json.ts";
+import type { ArchiveError, ErrorCode } from "../errors.ts";
+import { problemOf } from "./problem.ts";
+import type { Reply } from "./reply.ts";
+
+type Stored = Exclude<StoreOutcome, { status: "failed" }>;
+type Failed = Extract<StoreOutcome, { status: "failed" }>;
+
+const tag = {
+  errorComment: "00000902",
+  failedAttributesSequence: "00741048",
+  failedSopSequence: "00081198",
+  failureReason: "00081197",
+  otherFailuresSequence: "0008119A",
+  referencedSopClassUid: "00081150",
+  referencedSopInstanceUid: "00081155",
+  referencedSopSequence: "00081199",
+  retrieveUrl: "00081190",
+  warningReason: "00081196",
+} as const;
+
+/** Data Set does not match SOP Class (PS3.18 Table I.2-2): stored, though something in it is ill-formed. */
+const dataSetDoesNotMatch = 0xb007;
+
+/** Failures of the server, not of the instance: the same request may succeed later. */
+const transient: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "storage-full",
+  "storage-unavailable",
+  "database-unavailable",
+  "stopping",
+  "internal",
+]);
+
+/**
+ * 200 when all are stored, 202 when some are, 409 when none is. When none is because the server cannot store at all,
+ * or because the body itself was at fault, the answer is the problem document of that.
+ */
+export function storeResponse(
+  outcomes: readonly StoreOutcome[],
+  contentType: string,
+  urlOf: (path: string) => string,
+): Reply {
+  const stored = outcomes.filter((outcome): outcome is Stored => outcome.status !== "failed");
+  const failed = outcomes.filter((outcome): outcome is Failed => outcome.status === "failed");
+  const cause = stored.length === 0 ? commonCause(failed) : undefined;
+  if (cause) return problemOf(cause);
+  const identified = failed.filter(({ sopInstanceUid }) => sopInstanceUid !== undefined);
+  const others = failed.filter(({ sopInstanceUid }) => sopInstanceUid === undefined);
+  const studies = new Set(stored.map(({ studyInstanceUid }) => studyInstanceUid));
+  const [study] = studies;
+  const response: DicomJson = {
+    ...(studies.size === 1 && { [tag.retrieveUrl]: { vr: "UR", Value: [urlOf(`studies/${study}`)] } }),
+    ...sequence(tag.failedSopSequence, identified.map(failedItem)),
+    ...sequence(
+      tag.referencedSopSequence,
+      stored.map((outcome) => storedItem(outcome, urlOf)),
+    ),
+    ...sequence(tag.otherFailuresSequence, others.map(failedItem)),
+  };
+  const status = failed.length === 0 ? 200 : stored.length > 0 ? 202 : 409;
+  return { status, headers: { "Content-Type": contentType }, body: JSON.stringify(response) };
+}
+
+/** The error that all failures share when it is not one of the instances. */
+function commonCause(failed: readonly Failed[]): ArchiveError | undefined {
+  const [first] = failed;
+  if (!first || !failed.every(({ error }) => error.code === first.error.code)) return undefined;
+  const ofRequest = first.error.code === "body-incomplete" || first.error.code === "invalid-multipart";
+  return ofRequest || transient.has(first.error.code) ? first.error : undefined;
+}
+
+function sequence(name: string, items: readonly DicomJson[]): DicomJson {
+  return items.length === 0 ? {} : { [name]: { vr: "SQ", Value: [...items] } };
+}
+
+function storedItem(outcome: Stored, urlOf: (path: string) => string): DicomJson {
+  const { studyInstanceUid, seriesInstanceUid, sopInstanceUid, sopClassUid, warnings } = outcome;
+  const path = `studies/${studyInstanceUid}/series/${seriesInstanceUid}/instances/${sopInstanceUid}`;
+  return {
+    [tag.referencedSopClassUid]: { vr: "UI", Value: [sopClassUid] },
+    [tag.referencedSopInstanceUid]: { vr: "UI", Value: [sopInstanceUid] },
+    [tag.retrieveUrl]: { vr: "UR", Value: [urlOf(path)] },
+    ...(warnings.length > 0 && { [tag.warningReason]: { vr: "US", Value: [dataSetDoesNotMatch] } }),
+    ...comments(warnings),
+  };
+}
+
+function failedItem({ error, sopClassUid, sopInstanceUid }: Failed): DicomJson {
+  return {
+    ...(sopClassUid !== undefined && { [tag.referencedSopClassUid]: { vr: "UI", Value: [sopClassUid] } }),
+    ...(sopInstanceUid !== undefined && { [tag.referencedSopInstanceUid]: { vr: "UI", Value: [sopInstanceUid] } }),
+    [tag.failureReason]: { vr: "US", Value: [error.answer.failureReason] },
+    ...comments([error.message]),
+  };
+}
+
+/** What is wrong, in words: an item each of Failed Attributes Sequence, as other archives do. */
+function comments(messages: readonly string[]): DicomJson {
+  return sequence(
+    tag.failedAttributesSequence,
+    messages.map((message) => ({ [tag.errorComment]: { vr: "LO", Value: [message] } })),
+  );
+}

@@ -1,0 +1,107 @@
+/** A whole server in one process: storage, archive and web door, started in that order and stopped in the opposite one. */
+import { once } from "node:events";
+import { createServer, type RequestListener } from "node:http";
+import path from "node:path";
+import { makeAppConfig } from "../ohif-config/app-config.ts";
+import { readManifest } from "../ohif-config/build-manifest.ts";
+import { viewerBuildFolder } from "../ohif-config/version.ts";
+import { openFileBlobs } from "../storage/blobs-file.ts";
+import { openS3Blobs } from "../storage/blobs-s3.ts";
+import type { Blobs } from "../storage/blobs.ts";
+import { createCatalog } from "../storage/catalog.ts";
+import { connectDatabase } from "../storage/database.ts";
+import { migrate } from "../storage/migrate.ts";
+import { startEmbeddedPostgres } from "../storage/postgres-embedded.ts";
+import { createArchive } from "./archive/archive.ts";
+import type { Config } from "./config.ts";
+import { ArchiveError } from "./errors.ts";
+import { createWebDoor } from "./http/app.ts";
+import { dicomWebRoot } from "./http/routes.ts";
+import { createViewer } from "./http/viewer.ts";
+import type { Log } from "./log.ts";
+
+export interface RunningServer {
+  /** Where the web door listens. */
+  readonly url: string;
+  /** Stops accepting, lets requests under way end, then closes what was opened, last first. May be called twice. */
+  stop(): Promise<void>;
+}
+
+/** What was opened, to be closed in the opposite order. */
+type Closing = () => Promise<unknown>;
+
+/** @throws ArchiveError when PostgreSQL, the object store or the port cannot be had: one sentence that says which */
+export async function startServer(config: Config, log: Log): Promise<RunningServer> {
+  const opened: Closing[] = [];
+  const close = async () => {
+    for (let last = opened.pop(); last; last = opened.pop()) await last();
+  };
+  try {
+    const url = await open(config, log, opened);
+    let stopping: Promise<void> | undefined;
+    return { url, stop: () => (stopping ??= close()) };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function open(config: Config, log: Log, opened: Closing[]): Promise<string> {
+  const databaseUrl = config.DATABASE_URL ?? (await openEmbedded(config, log, opened));
+  const knex = await connectDatabase({ url: databaseUrl, poolSize: config.DATABASE_POOL });
+  opened.push(() => knex.destroy());
+  const applied = await migrate(knex);
+  if (applied.length > 0) log.info({ migrations: applied }, "migrations applied");
+  const blobs = await openBlobs(config);
+  opened.push(() => blobs.close());
+  const archive = createArchive({ blobs, catalog: createCatalog(knex), log });
+  if (!readManifest(viewerBuildFolder)) log.warn({}, "the viewer is not installed; install it with: npm run viewer");
+  const viewer = createViewer({ buildFolder: viewerBuildFolder, appConfig: makeAppConfig({ dicomWebRoot }) });
+  const app = createWebDoor({ archive, log, viewer, publicUrl: config.PUBLIC_URL });
+  const handle = app.callback();
+  return listen((request, response) => void handle(request, response), config, opened);
+}
+
+async function openEmbedded(config: Config, log: Log, opened: Closing[]): Promise<string> {
+  const postgres = await startEmbeddedPostgres({ folder: path.join(config.DATA_DIR, "postgres"), log });
+  opened.push(() => postgres.stop());
+  return postgres.connectionString;
+}
+
+function openBlobs(config: Config): Promise<Blobs> {
+  const { S3_ENDPOINT: endpoint, S3_BUCKET: bucket, S3_ACCESS_KEY: accessKey, S3_SECRET_KEY: secretKey } = config;
+  if (endpoint === undefined || accessKey === undefined || secretKey === undefined) {
+    return openFileBlobs({ folder: path.join(config.DATA_DIR, "objects") });
+  }
+  return openS3Blobs({ endpoint, bucket, accessKey, secretKey, region: config.S3_REGION });
+}
+
+/** An idle socket, in either direction, is let go after this many milliseconds. */
+const idleTimeout = 120_000;
+
+async function listen(handle: RequestListener, config: Config, opened: Closing[]): Promise<string> {
+  // A large study may take longer than any fixed time: only idleness ends a request.
+  const server = createServer({ requestTimeout: 0, headersTimeout: 30_000, keepAliveTimeout: 75_000 }, handle);
+  server.setTimeout(idleTimeout);
+  const { HTTP_HOST: host, HTTP_PORT: port } = config;
+  server.listen(port, host);
+  try {
+    await once(server, "listening");
+  } catch (cause) {
+    throw new ArchiveError(
+      "cannot-listen",
+      `The server cannot listen on ${host}:${port}; another program may use that port.`,
+      { cause },
+    );
+  }
+  opened.push(async () => {
+    const closed = once(server, "close");
+    server.close();
+    const timer = setTimeout(() => server.closeAllConnections(), config.STOP_TIMEOUT * 1000);
+    await closed;
+    clearTimeout(timer);
+  });
+  const bound = server.address();
+  if (bound === null || typeof bound === "string") throw new TypeError("a TCP server has an address and a port");
+  return `http://${bound.family === "IPv6" ? `[${bound.address}]` : bound.address}:${bound.port}`;
+}

@@ -1,0 +1,274 @@
+/** Blobs in a local folder: one file an object, durable before `put` resolves. */
+import { randomUUID } from "node:crypto";
+import { open, type FileHandle, link, mkdir, readdir, rename, rm, stat, unlink, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { Readable } from "node:stream";
+import { callbackify } from "node:util";
+import { ArchiveError } from "../server/errors.ts";
+import { inBlocks } from "./blocks.ts";
+import { assertKey, isKey, noSuchBlob, privatePrefix } from "./blobs.ts";
+import type { BlobEntry, Blobs, ByteRange, PutOptions } from "./blobs.ts";
+
+/** Size of one write and of one read, in bytes. */
+const blockLength = 256 * 1024;
+
+/** A temporary file older than this (milliseconds) belongs to a process that died. */
+const staleAfter = 24 * 3600_000;
+
+/** How many objects are removed at a time. */
+const removalsAtOnce = 16;
+
+/**
+ * Opens (and makes, when absent) the folder. Throws `storage-unavailable` when it cannot be written.
+ * A put writes to `tmp/` and links the finished file to its key, so nothing half written has a key.
+ */
+export async function openFileBlobs(options: { readonly folder: string }): Promise<Blobs> {
+  const folder = path.resolve(options.folder);
+  const temporary = path.join(folder, privatePrefix);
+  await onDisk(async () => {
+    await mkdir(temporary, { recursive: true, mode: 0o700 });
+    await removeStale(temporary);
+  });
+  const makeFolder = folderMaker(folder);
+  const fileOf = (key: string) => {
+    assertKey(key);
+    return path.join(folder, key);
+  };
+
+  return {
+    put: async (key, body, putOptions) => {
+      const file = fileOf(key);
+      const draft = path.join(temporary, randomUUID());
+      try {
+        const byteLength = await write(draft, body, putOptions);
+        await onDisk(async () => {
+          await makeFolder(path.dirname(file));
+          await publish(draft, file);
+        });
+        return { key, byteLength, modifiedAt: new Date() };
+      } finally {
+        // Harmless when it fails: what is left in tmp/ has no key and is swept later.
+        await rm(draft, { force: true }).catch(() => undefined);
+      }
+    },
+    get: async (key, range) => openStream(fileOf(key), range),
+    read: async (key, range) => readRange(fileOf(key), range),
+    stat: async (key) => describe(key, fileOf(key)),
+    remove: async (keys) => {
+      const files = keys.map(fileOf);
+      for (let start = 0; start < files.length; start += removalsAtOnce) {
+        const some = files.slice(start, start + removalsAtOnce);
+        await onDisk(() => Promise.all(some.map((file) => rm(file, { force: true }))));
+      }
+    },
+    list: (prefix = "") => walk(folder, "", prefix),
+    check: async () => {
+      const file = path.join(temporary, randomUUID());
+      await onDisk(async () => {
+        await writeFile(file, "check");
+        await unlink(file);
+      });
+    },
+    close: async () => undefined,
+  };
+}
+
+/** Writes and syncs `file`; gives its length. An error of the body passes as it is, one of the disk is translated. */
+async function write(file: string, body: AsyncIterable<Uint8Array>, options: PutOptions = {}): Promise<number> {
+  const blocks = inBlocks(body, blockLength, options.signal);
+  let handle: FileHandle | undefined;
+  let position = 0;
+  try {
+    for await (const block of blocks) {
+      handle ??= await onDisk(() => open(file, "wx", 0o600));
+      await writeFully(handle, block, position);
+      position += block.byteLength;
+    }
+    handle ??= await onDisk(() => open(file, "wx", 0o600));
+    await syncData(handle);
+    return position;
+  } finally {
+    await handle?.close().catch(() => undefined);
+  }
+}
+
+async function syncData(handle: FileHandle): Promise<void> {
+  await onDisk(() => handle.datasync());
+}
+
+/** One `write` may take less than it was given. */
+async function writeFully(handle: FileHandle, block: Buffer, position: number): Promise<void> {
+  let written = 0;
+  while (written < block.byteLength) {
+    const offset = written;
+    const { bytesWritten } = await onDisk(() =>
+      handle.write(block, offset, block.byteLength - offset, position + offset),
+    );
+    written += bytesWritten;
+  }
+}
+
+/** Gives the finished file its key, which must be free, and makes the name durable. */
+async function publish(draft: string, file: string): Promise<void> {
+  try {
+    await link(draft, file);
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") throw taken(error);
+    // Some file systems have no hard links. The check leaves a gap, which only a reused key could fall into.
+    if (!["EPERM", "ENOTSUP", "ENOSYS", "EOPNOTSUPP", "EMLINK"].includes(codeOf(error))) throw error;
+    if ((await statOrUndefined(file)) !== undefined) throw taken(error);
+    await rename(draft, file);
+  }
+  try {
+    await syncFolder(path.dirname(file));
+  } catch (error) {
+    await rm(file, { force: true });
+    throw error;
+  }
+}
+
+function taken(cause: unknown): ArchiveError {
+  return new ArchiveError("internal", "A key of the object store is used already.", { cause });
+}
+
+/**
+ * Makes the folders between `root` and a file and syncs their parents, once each a process: another process may have
+ * made one and died before it synced.
+ */
+function folderMaker(root: string): (folder: string) => Promise<void> {
+  const made = new Set([root]);
+  return async function make(folder: string): Promise<void> {
+    if (made.has(folder)) return;
+    const parent = path.dirname(folder);
+    await make(parent);
+    await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
+      if (codeOf(error) !== "EEXIST") throw error;
+    });
+    await syncFolder(parent);
+    made.add(folder);
+  };
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Opens the file and checks that it holds `range`; gives the range as it will be read. */
+async function openAt(file: string, range?: ByteRange): Promise<{ handle: FileHandle; range: ByteRange }> {
+  const handle = await onDisk(() => open(file, "r"));
+  try {
+    const { size } = await onDisk(() => handle.stat());
+    const whole = range ?? { offset: 0, length: size };
+    if (whole.offset + whole.length > size) throw noSuchBlob();
+    return { handle, range: whole };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+async function readRange(file: string, wanted: ByteRange): Promise<Buffer> {
+  const { handle, range } = await openAt(file, wanted);
+  try {
+    const bytes = Buffer.allocUnsafe(range.length);
+    let filled = 0;
+    while (filled < range.length) {
+      const offset = filled;
+      const { bytesRead } = await onDisk(() =>
+        handle.read(bytes, offset, range.length - offset, range.offset + offset),
+      );
+      if (bytesRead === 0) throw noSuchBlob();
+      filled += bytesRead;
+    }
+    return bytes;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function openStream(file: string, wanted?: ByteRange): Promise<Readable> {
+  const { handle, range } = await openAt(file, wanted);
+  let position = range.offset;
+  const end = range.offset + range.length;
+  const readBlock = async (): Promise<Buffer | null> => {
+    if (position >= end) return null;
+    const bytes = Buffer.allocUnsafe(Math.min(blockLength, end - position));
+    const { bytesRead } = await onDisk(() => handle.read(bytes, 0, bytes.byteLength, position));
+    if (bytesRead === 0) throw noSuchBlob();
+    position += bytesRead;
+    return bytes.subarray(0, bytesRead);
+  };
+  const closeThen = callbackify(() => handle.close());
+  return new Readable({
+    highWaterMark: blockLength,
+    read() {
+      readBlock().then(
+        (block) => this.push(block),
+        (error: Error) => this.destroy(error),
+      );
+    },
+    destroy(error, done) {
+      closeThen(() => done(error));
+    },
+  });
+}
+
+async function describe(key: string, file: string): Promise<BlobEntry | undefined> {
+  const found = await onDisk(() => statOrUndefined(file));
+  return found?.isFile() === true ? { key, byteLength: found.size, modifiedAt: found.mtime } : undefined;
+}
+
+/** Every object under `base` (a key prefix that ends in "/", or nothing); folders that cannot match are not opened. */
+async function* walk(folder: string, base: string, prefix: string): AsyncGenerator<BlobEntry, void, undefined> {
+  for (const entry of await onDisk(() => readdir(path.join(folder, base), { withFileTypes: true }))) {
+    const name = base + entry.name;
+    if (entry.isDirectory() && couldHold(`${name}/`, prefix)) yield* walk(folder, `${name}/`, prefix);
+    if (!entry.isFile() || !name.startsWith(prefix) || !isKey(name)) continue;
+    const found = await describe(name, path.join(folder, name));
+    if (found !== undefined) yield found;
+  }
+}
+
+function couldHold(base: string, prefix: string): boolean {
+  return base !== privatePrefix && (base.startsWith(prefix) || prefix.startsWith(base));
+}
+
+async function removeStale(temporary: string): Promise<void> {
+  for (const name of await readdir(temporary)) {
+    const file = path.join(temporary, name);
+    const found = await statOrUndefined(file);
+    if (found !== undefined && Date.now() - found.mtimeMs > staleAfter) await rm(file, { force: true });
+  }
+}
+
+async function statOrUndefined(file: string) {
+  return stat(file).catch((error: unknown) => {
+    if (["ENOENT", "ENOTDIR"].includes(codeOf(error))) return undefined;
+    throw error;
+  });
+}
+
+/** Runs an operation of the file system; what it throws becomes an ArchiveError. */
+async function onDisk<Result>(operation: () => Promise<Result>): Promise<Result> {
+  try {
+    return await operation();
+  } catch (error) {
+    if (error instanceof ArchiveError) throw error;
+    const code = codeOf(error);
+    if (code === "ENOENT") throw noSuchBlob(error);
+    if (code === "ENOSPC" || code === "EDQUOT") {
+      throw new ArchiveError("storage-full", "The disk of the archive is full.", { cause: error });
+    }
+    const cannot = ["EROFS", "EACCES", "EPERM"].includes(code) ? "refuses access" : "does not work";
+    throw new ArchiveError("storage-unavailable", `The folder of the archive ${cannot}.`, { cause: error });
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}

@@ -1,0 +1,74 @@
+/** Cuts a body of any chunks into blocks of one size, so that a store writes few and large ones. */
+
+/** The first allocation for a block (bytes); most bodies are small. */
+const firstAllocation = 64 * 1024;
+
+/**
+ * The bytes of `body` in blocks of `blockLength` bytes; only the last is shorter, and an empty body gives none. Each
+ * block is a copy. The next chunk is pulled when it is needed, so the reader's pace is the body's. Closes the body's
+ * iterator however it ends; throws what the body throws, or the signal's reason.
+ */
+export async function* inBlocks(
+  body: AsyncIterable<Uint8Array>,
+  blockLength: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Buffer, void, undefined> {
+  const chunks = body[Symbol.asyncIterator]();
+  let block: Buffer = Buffer.alloc(0);
+  let filled = 0;
+  let ended = false;
+  try {
+    while (true) {
+      signal?.throwIfAborted();
+      const next = await unlessAborted(chunks.next(), signal);
+      if (next.done === true) break;
+      let rest = next.value;
+      while (rest.byteLength > 0) {
+        const taken = rest.subarray(0, blockLength - filled);
+        block = withRoom(block, filled, taken.byteLength, blockLength);
+        block.set(taken, filled);
+        filled += taken.byteLength;
+        rest = rest.subarray(taken.byteLength);
+        if (filled < blockLength) continue;
+        yield block;
+        [block, filled] = [Buffer.alloc(0), 0];
+      }
+    }
+    ended = true;
+    if (filled > 0) yield block.subarray(0, filled);
+  } finally {
+    if (!ended) await close(chunks, signal);
+  }
+}
+
+/** `block` itself when it has room for `wanted` bytes more, else a larger copy: doubled, up to `blockLength`. */
+function withRoom(block: Buffer, filled: number, wanted: number, blockLength: number): Buffer {
+  const needed = filled + wanted;
+  if (needed <= block.byteLength) return block;
+  const larger = Buffer.allocUnsafe(Math.min(blockLength, Math.max(needed, block.byteLength * 2, firstAllocation)));
+  block.copy(larger, 0, 0, filled);
+  return larger;
+}
+
+async function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
+  if (signal === undefined) return promise;
+  // Whoever loses the race must not become an unhandled rejection.
+  promise.catch(() => undefined);
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+async function close(chunks: AsyncIterator<Uint8Array>, signal: AbortSignal | undefined): Promise<void> {
+  const closed = Promise.resolve(chunks.return?.()).then(
+    () => undefined,
+    () => undefined,
+  );
+  // A body that hangs in `next` cannot be closed before it wakes: an aborted put does not wait for it.
+  if (signal?.aborted !== true) await closed;
+}

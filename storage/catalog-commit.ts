@@ -1,0 +1,154 @@
+/** Group commit: instances that arrive together become rows in one transaction, each with its own outcome. */
+import type { Knex } from "knex";
+import type { CommitOutcome, EntityRecord, InstanceRecord, PatientIdentity } from "./catalog-records.ts";
+
+/**
+ * Makes `records` existent in one transaction. Rows are always taken in the order of their UIDs (studies, then series,
+ * then instances), so that processes that write the same series wait for each other and never deadlock.
+ */
+export async function commitInstances(knex: Knex, records: readonly InstanceRecord[]): Promise<CommitOutcome[]> {
+  return knex.transaction(async (trx) => {
+    const studies = await insertStudies(trx, records);
+    const series = await insertSeries(trx, records, studies);
+    const seriesIdOf = (record: InstanceRecord) => known(series, seriesKey(record));
+    const committed = await insertInstances(trx, records, seriesIdOf);
+    await reviseSeries(trx, committed);
+    const stored = await storedHashes(trx, records, seriesIdOf);
+    return records.map((record): CommitOutcome => {
+      const study = known(studies, record.study.uid);
+      if (committed.get(record.instance.blobKey) !== undefined) {
+        return { status: "committed", patient: study.patient };
+      }
+      const sha256 = stored.get(`${seriesIdOf(record)}/${record.instance.uid}`);
+      return { status: "duplicate", identical: sha256?.equals(record.instance.sha256) ?? false };
+    });
+  });
+}
+
+interface StudyKey {
+  readonly id: number;
+  readonly patient: PatientIdentity;
+}
+
+async function insertStudies(
+  trx: Knex.Transaction,
+  records: readonly InstanceRecord[],
+): Promise<Map<string, StudyKey>> {
+  const entities = distinct(records, (record) => record.study.uid);
+  const rows = entities.map(({ study }) => ({ study_instance_uid: study.uid, ...values(study) }));
+  await trx("study").insert(rows).onConflict("study_instance_uid").ignore();
+  const found: ({ id: number; uid: string } & PatientIdentity)[] = await trx("study")
+    .select({ id: "id", uid: "study_instance_uid", patientId: "patient_id", issuerOfPatientId: "issuer_of_patient_id" })
+    .whereIn(
+      "study_instance_uid",
+      entities.map(({ study }) => study.uid),
+    );
+  return new Map(found.map(({ id, uid, ...patient }) => [uid, { id, patient }]));
+}
+
+async function insertSeries(
+  trx: Knex.Transaction,
+  records: readonly InstanceRecord[],
+  studies: ReadonlyMap<string, StudyKey>,
+): Promise<Map<string, number>> {
+  const entities = distinct(records, seriesKey);
+  const rows = entities.map(({ study, series }) => ({
+    study_id: known(studies, study.uid).id,
+    series_instance_uid: series.uid,
+    ...values(series),
+  }));
+  await trx("series").insert(rows).onConflict(["study_id", "series_instance_uid"]).ignore();
+  const found: { id: number; series_instance_uid: string; study_instance_uid: string }[] = await trx("series")
+    .join("study", "study.id", "series.study_id")
+    .select("series.id", "series_instance_uid", "study_instance_uid")
+    .whereIn(
+      ["series.study_id", "series.series_instance_uid"],
+      rows.map((row) => [row.study_id, row.series_instance_uid]),
+    );
+  return new Map(found.map((row) => [`${row.study_instance_uid}/${row.series_instance_uid}`, row.id]));
+}
+
+/** The series id of each new instance by its blob key; an instance that is there already is left out. */
+async function insertInstances(
+  trx: Knex.Transaction,
+  records: readonly InstanceRecord[],
+  seriesIdOf: (record: InstanceRecord) => number,
+): Promise<Map<string, number>> {
+  const sorted = distinct(records, (record) => `${seriesKey(record)}/${record.instance.uid}`);
+  const rows = sorted.map((record) => {
+    const { instance } = record;
+    return {
+      series_id: seriesIdOf(record),
+      sop_instance_uid: instance.uid,
+      ...values(instance),
+      metadata: instance.metadata,
+      transfer_syntax_uid: instance.transferSyntaxUid,
+      blob_key: instance.blobKey,
+      byte_length: instance.byteLength,
+      sha256: instance.sha256,
+      data_set_offset: instance.dataSetOffset,
+      frame_table: instance.frameTable ?? null,
+      bulk_data: instance.bulkData === undefined ? null : JSON.stringify(instance.bulkData),
+      warnings: instance.warnings.length === 0 ? null : JSON.stringify(instance.warnings),
+    };
+  });
+  const inserted: { blob_key: string; series_id: number }[] = await trx("instance")
+    .insert(rows)
+    .onConflict(["series_id", "sop_instance_uid"])
+    .ignore()
+    .returning(["blob_key", "series_id"]);
+  return new Map(inserted.map((row) => [row.blob_key, row.series_id]));
+}
+
+async function reviseSeries(trx: Knex.Transaction, committed: ReadonlyMap<string, number>): Promise<void> {
+  const counts = new Map<number, number>();
+  for (const id of committed.values()) counts.set(id, (counts.get(id) ?? 0) + 1);
+  if (counts.size === 0) return;
+  const ids = [...counts.keys()].sort((one, other) => one - other);
+  await trx("series").select("id").whereIn("id", ids).orderBy("id").forNoKeyUpdate();
+  await trx.raw(
+    `update series set instance_count = instance_count + added.count, revision = revision + 1, updated_at = now()
+     from unnest(?::bigint[], ?::bigint[]) as added (id, count) where series.id = added.id`,
+    [ids, ids.map((id) => counts.get(id) ?? 0)],
+  );
+}
+
+/** SHA-256 of every instance that `records` name, as stored. */
+async function storedHashes(
+  trx: Knex.Transaction,
+  records: readonly InstanceRecord[],
+  seriesIdOf: (record: InstanceRecord) => number,
+): Promise<Map<string, Buffer>> {
+  const found: { series_id: number; sop_instance_uid: string; sha256: Buffer }[] = await trx("instance")
+    .select("series_id", "sop_instance_uid", "sha256")
+    .whereIn(
+      ["series_id", "sop_instance_uid"],
+      records.map((record) => [seriesIdOf(record), record.instance.uid]),
+    );
+  return new Map(found.map((row) => [`${row.series_id}/${row.sop_instance_uid}`, row.sha256]));
+}
+
+function seriesKey({ study, series }: InstanceRecord): string {
+  return `${study.uid}/${series.uid}`;
+}
+
+function values(entity: EntityRecord): Record<string, unknown> {
+  return { ...entity.columns, attributes: JSON.stringify(entity.attributes) };
+}
+
+/** The first record of each key, in the order of the keys. */
+function distinct(records: readonly InstanceRecord[], keyOf: (record: InstanceRecord) => string): InstanceRecord[] {
+  const first = new Map<string, InstanceRecord>();
+  for (const record of records) {
+    const key = keyOf(record);
+    if (!first.has(key)) first.set(key, record);
+  }
+  return [...first.entries()].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, record]) => record);
+}
+
+/** The value of a key that the same transaction has just written. */
+function known<Value>(map: ReadonlyMap<string, Value>, key: string): Value {
+  const value = map.get(key);
+  if (value === undefined) throw new Error("a row written in this transaction is gone");
+  return value;
+}

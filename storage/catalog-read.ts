@@ -1,0 +1,127 @@
+/** Reads of the catalog by UID: instances to be retrieved, metadata, bulk data. */
+import type { Knex } from "knex";
+import { databaseError } from "./database-error.ts";
+
+/** A study, one of its series, or one instance of that. */
+export interface Selector {
+  readonly studyInstanceUid: string;
+  readonly seriesInstanceUid?: string;
+  readonly sopInstanceUid?: string;
+}
+
+export interface SeriesRow {
+  readonly id: number;
+  readonly seriesInstanceUid: string;
+  readonly revision: number;
+  readonly instanceCount: number;
+}
+
+/** Where one instance lies. */
+export interface InstanceRow {
+  readonly id: number;
+  readonly studyInstanceUid: string;
+  readonly seriesInstanceUid: string;
+  readonly sopInstanceUid: string;
+  readonly sopClassUid: string;
+  readonly transferSyntaxUid: string;
+  readonly blobKey: string;
+  readonly byteLength: number;
+  readonly sha256: Buffer;
+  readonly dataSetOffset: number;
+  readonly frameTable: Buffer | null;
+}
+
+/** Rows fetched at a time. */
+const pageSize = 500;
+
+export async function findSeries(knex: Knex, selector: Selector): Promise<SeriesRow[]> {
+  const { studyInstanceUid, seriesInstanceUid } = selector;
+  return await knex("series")
+    .join("study", "study.id", "series.study_id")
+    .where({
+      study_instance_uid: studyInstanceUid,
+      ...(seriesInstanceUid !== undefined && { series_instance_uid: seriesInstanceUid }),
+    })
+    .orderByRaw("series_number nulls last, series.id")
+    .select({
+      id: "series.id",
+      seriesInstanceUid: "series_instance_uid",
+      revision: "revision",
+      instanceCount: "instance_count",
+    });
+}
+
+/** Series by series, in pages by (instance number, id), so that a study of any size takes bounded memory. */
+export async function* findInstances(knex: Knex, selector: Selector): AsyncGenerator<InstanceRow> {
+  const series = await databaseError(() => findSeries(knex, selector));
+  for (const { id, seriesInstanceUid } of series) {
+    const names = { studyInstanceUid: selector.studyInstanceUid, seriesInstanceUid };
+    const query = instancesOf(knex, selector.sopInstanceUid).select({
+      id: "id",
+      instanceNumber: "instance_number",
+      sopInstanceUid: "sop_instance_uid",
+      sopClassUid: "sop_class_uid",
+      transferSyntaxUid: "transfer_syntax_uid",
+      blobKey: "blob_key",
+      byteLength: "byte_length",
+      sha256: "sha256",
+      dataSetOffset: "data_set_offset",
+      frameTable: "frame_table",
+    });
+    for await (const row of pages<Omit<InstanceRow, keyof typeof names> & Paged>(query, id)) yield { ...row, ...names };
+  }
+}
+
+/** See `Catalog.readMetadata`. */
+export async function* readMetadata(knex: Knex, seriesId: number, sopInstanceUid?: string): AsyncGenerator<Buffer> {
+  const query = instancesOf(knex, sopInstanceUid).select({
+    id: "id",
+    instanceNumber: "instance_number",
+    metadata: "metadata",
+  });
+  for await (const { metadata } of pages<Paged & { metadata: Buffer }>(query, seriesId)) yield metadata;
+}
+
+/** See `Catalog.findBulkData`. */
+export async function findBulkData(knex: Knex, instanceId: number, path: string): Promise<unknown> {
+  const row: { entry: unknown } | undefined = await knex("instance")
+    .where("id", instanceId)
+    .first({ entry: knex.raw("bulk_data -> ?", [path]) });
+  return row?.entry ?? undefined;
+}
+
+function instancesOf(knex: Knex, sopInstanceUid: string | undefined): Knex.QueryBuilder {
+  return knex("instance").where(sopInstanceUid === undefined ? {} : { sop_instance_uid: sopInstanceUid });
+}
+
+interface Paged {
+  readonly id: number;
+  readonly instanceNumber: number | null;
+}
+
+/** The rows of one series in (instance number, id) order; an instance without number comes last. */
+async function* pages<Row extends Paged>(query: Knex.QueryBuilder, seriesId: number): AsyncGenerator<Row> {
+  let last: Row | undefined;
+  while (true) {
+    const page = query
+      .clone()
+      .where("series_id", seriesId)
+      .whereRaw(...after(last))
+      .orderByRaw("instance_number nulls last, id")
+      .limit(pageSize);
+    const rows: Row[] = await databaseError(async () => await page);
+    yield* rows;
+    last = rows.at(-1);
+    if (!last || rows.length < pageSize) return;
+  }
+}
+
+function after(last: Paged | undefined): [sql: string, bindings: number[]] {
+  if (!last) return ["true", []];
+  const { instanceNumber, id } = last;
+  if (instanceNumber === null) return ["instance_number is null and id > ?", [id]];
+  return [
+    "(instance_number > ? or instance_number is null or (instance_number = ? and id > ?))",
+    [instanceNumber, instanceNumber, id],
+  ];
+}

@@ -1,0 +1,51 @@
+/** What the archive hands to the catalog to be made existent, and what became of it. */
+
+/** A value of a typed column: dates as YYYY-MM-DD, times as HH:MM:SS.ffffff. */
+export type ColumnValue = string | number | null;
+export type Columns = Readonly<Record<string, ColumnValue>>;
+
+/** The DICOM JSON of one level (PS3.18 Annex F), as far as a search answers it. */
+export type LevelDocument = Readonly<Record<string, LevelDocumentAttribute>>;
+
+export interface LevelDocumentAttribute {
+  readonly vr: string;
+  readonly Value?: readonly unknown[];
+  readonly InlineBinary?: string;
+}
+
+/** A study or a series as its first instance describes it. */
+export interface EntityRecord {
+  readonly uid: string;
+  readonly columns: Columns;
+  readonly attributes: LevelDocument;
+}
+
+/** One instance to be made existent; its bytes are durable under `blobKey` already. */
+export interface InstanceRecord {
+  readonly study: EntityRecord;
+  readonly series: EntityRecord;
+  readonly instance: EntityRecord & {
+    readonly metadata: Buffer;
+    readonly transferSyntaxUid: string;
+    readonly blobKey: string;
+    readonly byteLength: number;
+    readonly sha256: Buffer;
+    /** Where the data set begins in the object, in bytes. */
+    readonly dataSetOffset: number;
+    readonly frameTable: Buffer | undefined;
+    readonly bulkData: object | undefined;
+    readonly warnings: readonly string[];
+  };
+}
+
+/** Whose a study is, as its first instance said. */
+export interface PatientIdentity {
+  readonly patientId: string | null;
+  readonly issuerOfPatientId: string | null;
+}
+
+/** What became of one instance of a commit. */
+export type CommitOutcome =
+  | { readonly status: "committed"; readonly patient: PatientIdentity }
+  /** An instance with the same UIDs was there; `identical` when its SHA-256 is the same. */
+  | { readonly status: "duplicate"; readonly identical: boolean };

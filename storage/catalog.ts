@@ -1,0 +1,46 @@
+/** The catalog: every question that the archive asks PostgreSQL. Rows only; what they mean is the archive's business. */
+import type { Knex } from "knex";
+import { commitInstances } from "./catalog-commit.ts";
+import {
+  findBulkData,
+  findInstances,
+  findSeries,
+  type InstanceRow,
+  readMetadata,
+  type SeriesRow,
+  type Selector,
+} from "./catalog-read.ts";
+import { searchCatalog, type Search, type SearchRow } from "./catalog-search.ts";
+import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
+import { databaseError } from "./database-error.ts";
+
+/** Every method throws ArchiveError `database-unavailable` when PostgreSQL does not answer. */
+export interface Catalog {
+  /** Makes the instances existent in one transaction; outcomes in the order of `records`. */
+  commit(records: readonly InstanceRecord[]): Promise<readonly CommitOutcome[]>;
+  /** The rows of a search, in its order, a page at most at a time in memory. */
+  search(search: Search): AsyncIterable<SearchRow>;
+  /** The series that `selector` names, without their instances. */
+  findSeries(selector: Selector): Promise<readonly SeriesRow[]>;
+  /** The instances that `selector` names, in series and instance order, a page at most at a time in memory. */
+  findInstances(selector: Selector): AsyncIterable<InstanceRow>;
+  /** The compressed metadata of the instances of one series, in instance order. */
+  readMetadata(seriesId: number, sopInstanceUid?: string): AsyncIterable<Buffer>;
+  /** The entry of the table of bulk data at `path` of an instance, as it was committed; undefined when there is none. */
+  findBulkData(instanceId: number, path: string): Promise<unknown>;
+  /** Resolves when PostgreSQL answers. */
+  check(): Promise<void>;
+}
+
+/** The catalog over an open pool. */
+export function createCatalog(knex: Knex): Catalog {
+  return {
+    commit: (records) => databaseError(() => commitInstances(knex, records)),
+    search: (search) => searchCatalog(knex, search),
+    findSeries: (selector) => databaseError(() => findSeries(knex, selector)),
+    findInstances: (selector) => findInstances(knex, selector),
+    readMetadata: (seriesId, sopInstanceUid) => readMetadata(knex, seriesId, sopInstanceUid),
+    findBulkData: (instanceId, path) => databaseError(() => findBulkData(knex, instanceId, path)),
+    check: () => databaseError(async () => void (await knex.raw("select 1"))),
+  };
+}

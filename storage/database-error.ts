@@ -1,0 +1,28 @@
+/** The driver's errors as ours, so that every door can answer them. */
+import { ArchiveError } from "../server/errors.ts";
+
+/** Codes of PostgreSQL (Appendix A, "PostgreSQL Error Codes") and of the system: the same may work when tried later. */
+const unavailable = /^(08...|53[023]00|57P0[1-5]|57014|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
+const diskFull = "53100";
+/** What pg and Knex say without a code. */
+const lostConnection = /Connection terminated|timeout exceeded|timeout expired|not queryable|Timeout acquiring/;
+
+/**
+ * Runs `work`; an error of the connection becomes `database-unavailable`, a full disk `storage-full`. Anything else
+ * passes as it is: it is a fault of ours.
+ */
+export async function databaseError<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw toArchiveError(error);
+  }
+}
+
+function toArchiveError(error: unknown): unknown {
+  if (error instanceof ArchiveError || !(error instanceof Error)) return error;
+  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  if (code === diskFull) return new ArchiveError("storage-full", "The disk of the database is full.", { cause: error });
+  if (!unavailable.test(code) && !lostConnection.test(error.message)) return error;
+  return new ArchiveError("database-unavailable", "The database does not answer.", { cause: error });
+}

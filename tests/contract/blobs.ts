@@ -1,0 +1,286 @@
+/** The suite that every implementation of Blobs passes. */
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { buffer } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { after, before, describe, it, type TestContext } from "node:test";
+import { ArchiveError, type ErrorCode } from "../../server/errors.ts";
+import { freshKey, isKey, type Blobs } from "../../storage/blobs.ts";
+
+const mebibyte = 1024 * 1024;
+
+/** Sizes around every limit that an implementation has: blocks of 256 KiB, parts of 8 MiB. */
+const sizes = [0, 1, 1000, 256 * 1024, 256 * 1024 + 1, 3 * mebibyte, 8 * mebibyte, 8 * mebibyte + 1, 20 * mebibyte + 7];
+
+/** An implementation to be tested, and how to let go of what is behind it. */
+export interface BlobsUnderTest {
+  readonly blobs: Blobs;
+  readonly end: () => Promise<void>;
+}
+
+/** Declares the suite. `options` are node:test's, for an implementation that needs a foreign part. */
+export function blobContract(
+  name: string,
+  make: () => Promise<BlobsUnderTest>,
+  options: { readonly skip: false | string } = { skip: false },
+): void {
+  describe(`blobs: ${name}`, options, () => {
+    let made: BlobsUnderTest;
+    let blobs: Blobs;
+    before(async () => {
+      made = await make();
+      blobs = made.blobs;
+    });
+    after(async () => {
+      await blobs.close();
+      await blobs.close();
+      await made.end();
+    });
+
+    for (const size of sizes) {
+      it(`returns ${size} bytes as they were put`, async () => {
+        const bytes = randomBytes(size);
+        const key = freshKey();
+        const entry = await blobs.put(key, inChunks(bytes, 61_001));
+        assert.equal(entry.key, key);
+        assert.equal(entry.byteLength, size);
+        assert.equal(hash(await buffer(await blobs.get(key))), hash(bytes));
+        const found = await blobs.stat(key);
+        assert.equal(found?.byteLength, size);
+        assert.ok(Math.abs((found?.modifiedAt.getTime() ?? 0) - Date.now()) < 60_000);
+      });
+    }
+
+    it("returns exact ranges, as a stream and as a buffer", async () => {
+      const bytes = randomBytes(9 * mebibyte);
+      const key = await stored(blobs, bytes);
+      const ranges = [
+        { offset: 0, length: 1 },
+        { offset: 1, length: 300_000 },
+        { offset: 8 * mebibyte - 3, length: 7 },
+        { offset: bytes.length - 1, length: 1 },
+        { offset: 0, length: bytes.length },
+        { offset: 17, length: 0 },
+        { offset: bytes.length, length: 0 },
+      ];
+      for (const range of ranges) {
+        const expected = hash(bytes.subarray(range.offset, range.offset + range.length));
+        assert.equal(hash(await blobs.read(key, range)), expected, `read ${JSON.stringify(range)}`);
+        assert.equal(hash(await buffer(await blobs.get(key, range))), expected, `get ${JSON.stringify(range)}`);
+      }
+    });
+
+    it("refuses a range that passes the end", async () => {
+      const key = await stored(blobs, Buffer.from("0123456789"));
+      for (const range of [
+        { offset: 5, length: 6 },
+        { offset: 10, length: 1 },
+        { offset: 11, length: 0 },
+        { offset: 1000, length: 5 },
+      ]) {
+        await rejectsWith("no-such-blob", blobs.read(key, range));
+        await rejectsWith("no-such-blob", blobs.get(key, range));
+      }
+    });
+
+    it("tells an absent object", async () => {
+      const key = freshKey();
+      await rejectsWith("no-such-blob", blobs.get(key));
+      await rejectsWith("no-such-blob", blobs.read(key, { offset: 0, length: 1 }));
+      await rejectsWith("no-such-blob", blobs.read(key, { offset: 0, length: 0 }));
+      assert.equal(await blobs.stat(key), undefined);
+    });
+
+    it("refuses a key that no freshKey gives", async () => {
+      for (const key of ["", "/a", "a/", "a//b", "../a", "a/../b", "A", "a.b", "a\\b", "tmp/a", "a\u0000", "é"]) {
+        await rejectsWith("internal", blobs.put(key, inChunks(Buffer.from("x"))));
+        await rejectsWith("internal", blobs.get(key));
+      }
+    });
+
+    for (const length of [0, 100, 20 * mebibyte]) {
+      it(`keeps nothing of a body that throws after ${length} bytes`, async () => {
+        const key = freshKey();
+        const fault = new Error("the body broke");
+        const body = watched(inChunks(randomBytes(length)), fault);
+        await assert.rejects(blobs.put(key, body), (error) => error === fault);
+        await isAbsent(blobs, key);
+      });
+    }
+
+    it("keeps nothing of a put that is aborted while it waits for its body, and closes the body", async () => {
+      for (const length of [0, 100, 20 * mebibyte]) {
+        const key = freshKey();
+        const abort = new AbortController();
+        const reason = new ArchiveError("stopping", "The test stops.");
+        const body = stalling(randomBytes(length));
+        const put = blobs.put(key, body, { signal: abort.signal });
+        put.catch(() => undefined);
+        await body.stalled;
+        abort.abort(reason);
+        await assert.rejects(put, (error) => error === reason);
+        assert.equal(body.closed(), true);
+        await isAbsent(blobs, key);
+      }
+    });
+
+    it("does not begin a put that is aborted already", async () => {
+      const body = watched(inChunks(Buffer.from("abc")));
+      const put = blobs.put(freshKey(), body, { signal: AbortSignal.abort(new Error("gone")) });
+      await assert.rejects(put, /gone/);
+      assert.equal(body.pulled(), 0);
+    });
+
+    it("stores objects in parallel", async () => {
+      const all = Array.from({ length: 40 }, () => randomBytes(1 + Math.floor(Math.random() * 200_000)));
+      const keys = await Promise.all(all.map((bytes) => stored(blobs, bytes)));
+      const back = await Promise.all(keys.map(async (key) => buffer(await blobs.get(key))));
+      assert.deepEqual(back.map(hash), all.map(hash));
+    });
+
+    it("lists everything, or what has a prefix", async () => {
+      const keys = await Promise.all(Array.from({ length: 30 }, () => stored(blobs, Buffer.from("listed"))));
+      const everything = await listed(blobs);
+      for (const key of keys) assert.equal(everything.get(key), 6);
+      const [key = ""] = keys;
+      for (const prefix of [key, key.slice(0, 3), key.slice(0, 4), key.slice(0, 10)]) {
+        const found = await listed(blobs, prefix);
+        assert.ok(found.has(key), `${key} under ${prefix}`);
+        assert.ok([...found.keys()].every((each) => each.startsWith(prefix)));
+      }
+      assert.equal((await listed(blobs, "zz/zz")).size, 0);
+    });
+
+    it("removes objects, and does not mind absent ones", async () => {
+      const keys = await Promise.all(Array.from({ length: 20 }, () => stored(blobs, Buffer.from("x"))));
+      const [kept = "", ...removed] = keys;
+      await blobs.remove([...removed, freshKey()]);
+      await blobs.remove(removed);
+      await blobs.remove([]);
+      for (const key of removed) await isAbsent(blobs, key);
+      assert.equal((await blobs.stat(kept))?.byteLength, 1);
+    });
+
+    it("pulls the body no faster than it stores it", async (t: TestContext) => {
+      const total = 128;
+      const collect = garbageCollector();
+      const held: number[] = [];
+      async function* body() {
+        for (let index = 0; index < total; index += 1) {
+          if (index % 16 === 0) held.push(collect());
+          yield Buffer.alloc(mebibyte, index);
+        }
+        held.push(collect());
+      }
+      const start = collect();
+      const entry = await blobs.put(freshKey(), body());
+      await blobs.remove([entry.key]);
+      assert.equal(entry.byteLength, total * mebibyte);
+      const most = Math.round((Math.max(...held) - start) / mebibyte);
+      t.diagnostic(`${most} MiB at most`);
+      assert.ok(most < 32, `${most} of ${total} MiB were held`);
+    });
+
+    it("lets go of a stream that is not read to its end", async () => {
+      const key = await stored(blobs, randomBytes(4 * mebibyte));
+      for (let round = 0; round < 20; round += 1) {
+        const stream = await blobs.get(key);
+        if (round % 2 === 0) await stream[Symbol.asyncIterator]().next();
+        stream.destroy();
+      }
+      assert.equal((await blobs.read(key, { offset: 0, length: 3 })).byteLength, 3);
+    });
+
+    it("checks, and shows nothing of that", async () => {
+      await blobs.check();
+      const everything = await listed(blobs);
+      assert.ok([...everything.keys()].every(isKey));
+    });
+  });
+}
+
+/** Collects garbage, and tells the bytes of all buffers that are left. */
+function garbageCollector(): () => number {
+  setFlagsFromString("--expose-gc");
+  const collect: unknown = runInNewContext("gc");
+  assert.ok(typeof collect === "function");
+  return () => {
+    collect();
+    return process.memoryUsage().arrayBuffers;
+  };
+}
+
+/** Puts `bytes` under a fresh key, which it gives. */
+async function stored(blobs: Blobs, bytes: Buffer): Promise<string> {
+  const key = freshKey();
+  await blobs.put(key, inChunks(bytes));
+  return key;
+}
+
+async function listed(blobs: Blobs, prefix?: string): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for await (const entry of blobs.list(prefix)) {
+    assert.ok(!found.has(entry.key), "listed twice");
+    found.set(entry.key, entry.byteLength);
+  }
+  return found;
+}
+
+async function isAbsent(blobs: Blobs, key: string): Promise<void> {
+  assert.equal(await blobs.stat(key), undefined);
+  assert.equal((await listed(blobs, key)).size, 0);
+}
+
+async function rejectsWith(code: ErrorCode, promise: Promise<unknown>): Promise<void> {
+  await assert.rejects(promise, (error) => {
+    assert.ok(error instanceof ArchiveError, String(error));
+    assert.equal(error.code, code, error.message);
+    return true;
+  });
+}
+
+async function* inChunks(bytes: Uint8Array, length = 64 * 1024): AsyncGenerator<Uint8Array> {
+  for (let start = 0; start < bytes.byteLength; start += length) yield bytes.subarray(start, start + length);
+}
+
+/** A body that counts what is pulled, and throws `fault` at its end. */
+function watched(chunks: AsyncIterable<Uint8Array>, fault?: Error) {
+  let pulled = 0;
+  return {
+    pulled: () => pulled,
+    async *[Symbol.asyncIterator]() {
+      for await (const chunk of chunks) {
+        pulled += 1;
+        yield chunk;
+      }
+      if (fault !== undefined) throw fault;
+    },
+  };
+}
+
+/** A body that gives `bytes` and then never answers again. */
+function stalling(bytes: Uint8Array) {
+  const { promise: stalled, resolve } = Promise.withResolvers<void>();
+  const chunks = inChunks(bytes);
+  let closed = false;
+  const iterator = {
+    next: async (): Promise<IteratorResult<Uint8Array>> => {
+      const next = await chunks.next();
+      if (next.done !== true) return next;
+      resolve();
+      await sleep(60_000, undefined, { ref: false });
+      return next;
+    },
+    return: async (): Promise<IteratorResult<Uint8Array>> => {
+      closed = true;
+      return { done: true, value: undefined };
+    },
+  };
+  return { stalled, closed: () => closed, [Symbol.asyncIterator]: () => iterator };
+}
+
+function hash(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
