@@ -37,6 +37,13 @@ describe("blobs: files only", () => {
     assert.deepEqual(await readdir(path.join(folder, "tmp")), []);
   });
 
+  it("lists no file but its objects", async (t) => {
+    const folder = await temporaryFolder(t);
+    const blobs = await openFileBlobs({ folder });
+    for (const name of ["tmp/young", "README.TXT", ".nfs0001"]) await writeFile(path.join(folder, name), "x");
+    for await (const entry of blobs.list()) assert.fail(entry.key);
+  });
+
   it("shows its files to nobody else", async (t) => {
     const folder = await temporaryFolder(t);
     const blobs = await openFileBlobs({ folder });

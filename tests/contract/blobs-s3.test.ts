@@ -50,9 +50,30 @@ describe("blobs: S3 only", s3Requirement(), () => {
     const bucket = freshBucket();
     const blobs = await openS3Blobs({ ...s3, bucket });
     await assert.rejects(blobs.put(freshKey(), brokenBody(20 * 1024 * 1024)), /broke/);
-    const { hostname, port } = new URL(s3.endpoint);
-    const client = new Client({ ...s3, endPoint: hostname, port: Number(port), useSSL: false });
+    const client = clientOf(s3);
     assert.deepEqual(await client.listIncompleteUploads(bucket, "", true).toArray(), []);
+    await blobs.close();
+  });
+
+  it("lists nothing but its objects", async () => {
+    const bucket = freshBucket();
+    const blobs = await openS3Blobs({ ...s3, bucket });
+    for (const name of ["tmp/young", "README.TXT"]) await clientOf(s3).putObject(bucket, name, "x");
+    for await (const entry of blobs.list()) assert.fail(entry.key);
+    await blobs.close();
+  });
+
+  it("lists more than one page", async () => {
+    const blobs = await openS3Blobs({ ...s3, bucket: freshBucket() });
+    const keys = Array.from({ length: 1010 }, freshKey);
+    for (let start = 0; start < keys.length; start += 101) {
+      await Promise.all(keys.slice(start, start + 101).map((key) => blobs.put(key, oneChunk("x"))));
+    }
+    const found: string[] = [];
+    for await (const entry of blobs.list()) found.push(entry.key);
+    assert.deepEqual(found.sort(), keys.sort());
+    await blobs.remove(keys);
+    for await (const entry of blobs.list()) assert.fail(entry.key);
     await blobs.close();
   });
 
@@ -114,6 +135,19 @@ describe("blobs: S3 without a server", () => {
     await blobs.close();
   });
 });
+
+/** A client of the `minio` package beside ours. */
+function clientOf({ endpoint, accessKey, secretKey, region }: TestS3): Client {
+  const { hostname, port, protocol } = new URL(endpoint);
+  return new Client({
+    endPoint: hostname,
+    port: Number(port),
+    useSSL: protocol === "https:",
+    accessKey,
+    secretKey,
+    region,
+  });
+}
 
 async function open(endpoint: string) {
   return openS3Blobs({ endpoint, bucket: "noctis", accessKey: "key", secretKey: "secret" });

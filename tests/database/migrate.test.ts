@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { describe, it, type TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Knex } from "knex";
 import { ArchiveError } from "../../server/errors.ts";
 import { connectDatabase } from "../../storage/database.ts";
@@ -95,6 +96,8 @@ describe("connectDatabase", () => {
     const own = "datname = current_database() and pid <> pg_backend_pid()";
     await Promise.all([knex.raw("select pg_sleep(0.05)"), knex.raw("select pg_sleep(0.05)")]);
     await knex.raw(`select pg_terminate_backend(pid) from pg_stat_activity where ${own}`);
+    // The pool learns of it from the socket.
+    await sleep(200);
     await Promise.all([knex.raw("select pg_sleep(0.05)"), knex.raw("select 2")]);
   });
 
