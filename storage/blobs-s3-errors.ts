@@ -82,3 +82,12 @@ export function codeOf(error: unknown): string {
   if ("code" in error && typeof error.code === "string") return error.code;
   return error instanceof AggregateError ? codeOf(error.errors[0]) : "";
 }
+
+/** Runs a call; what it throws becomes an ArchiveError. */
+export async function translating<Result>(call: () => Promise<Result>): Promise<Result> {
+  try {
+    return await call();
+  } catch (error) {
+    throw toStoreError(error);
+  }
+}

@@ -5,10 +5,10 @@ import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "minio";
 import { ArchiveError } from "../server/errors.ts";
-import { inBlocks } from "./blocks.ts";
 import { assertKey, isKey, noSuchBlob, privatePrefix } from "./blobs.ts";
 import type { BlobEntry, Blobs, ByteRange } from "./blobs.ts";
-import { codeOf, isAbsent, mayPass, repeating, toStoreError } from "./blobs-s3-errors.ts";
+import { codeOf, mayPass, repeating, toStoreError, translating } from "./blobs-s3-errors.ts";
+import { contentType, put, stat, type Bucket } from "./blobs-s3-put.ts";
 import { openTransport } from "./blobs-s3-transport.ts";
 import type { StorageLog } from "./log.ts";
 
@@ -24,20 +24,8 @@ export interface S3Options {
   readonly log?: StorageLog;
 }
 
-/** An object of at most this many bytes is one request; a larger one is uploaded in parts of this size. */
-const partLength = 8 * 1024 * 1024;
-
 /** Objects named in one request of removal (S3 API Reference, DeleteObjects). */
 const removalsAtOnce = 1000;
-
-const contentType = { "Content-Type": "application/octet-stream" };
-
-/** One bucket of one store. */
-interface Bucket {
-  readonly client: Client;
-  readonly name: string;
-  readonly log: StorageLog | undefined;
-}
 
 /**
  * Connects, and makes the bucket when it is missing. Throws `storage-unavailable` with one sentence: no connection,
@@ -121,101 +109,6 @@ async function makeBucket({ client, name, log }: Bucket, region: string): Promis
   }
 }
 
-/** An object of one part is one request, which is atomic. The parts of a larger one are hidden until completed. */
-async function put(
-  store: Bucket,
-  key: string,
-  body: AsyncIterable<Uint8Array>,
-  signal: AbortSignal | undefined,
-): Promise<BlobEntry> {
-  const blocks = inBlocks(body, partLength, signal);
-  try {
-    const begun = await take(blocks, 2);
-    if (begun.length > 1) return await putParts(store, key, begun, blocks, signal);
-    return await putWhole(store, key, begun[0] ?? Buffer.alloc(0), signal);
-  } finally {
-    await blocks.return();
-  }
-}
-
-async function take(blocks: AsyncGenerator<Buffer, void>, count: number): Promise<Buffer[]> {
-  const taken: Buffer[] = [];
-  while (taken.length < count) {
-    const next = await blocks.next();
-    if (next.done === true) break;
-    taken.push(next.value);
-  }
-  return taken;
-}
-
-async function putWhole(
-  store: Bucket,
-  key: string,
-  bytes: Buffer,
-  signal: AbortSignal | undefined,
-): Promise<BlobEntry> {
-  try {
-    await translating(() =>
-      repeating(() => store.client.putObject(store.name, key, bytes, bytes.byteLength, contentType)),
-    );
-    signal?.throwIfAborted();
-    return { key, byteLength: bytes.byteLength, modifiedAt: new Date() };
-  } catch (error) {
-    // The answer may have been lost after the bytes arrived.
-    await forget(store, key);
-    throw error;
-  }
-}
-
-async function putParts(
-  store: Bucket,
-  key: string,
-  begun: Buffer[],
-  rest: AsyncIterable<Buffer>,
-  signal: AbortSignal | undefined,
-): Promise<BlobEntry> {
-  const { client, name } = store;
-  // Repeated, this leaves at worst an upload without parts.
-  const uploadId = await translating(() => repeating(() => client.initiateNewMultipartUpload(name, key, contentType)));
-  const parts: { part: number; etag: string }[] = [];
-  let byteLength = 0;
-  const send = async (block: Buffer) => {
-    signal?.throwIfAborted();
-    const config = { bucketName: name, objectName: key, uploadID: uploadId, partNumber: parts.length + 1, headers: {} };
-    parts.push(await translating(() => repeating(() => client.uploadPart(config, block))));
-    byteLength += block.byteLength;
-  };
-  try {
-    // Shifted, so that a block is let go when it has been sent.
-    for (let block = begun.shift(); block !== undefined; block = begun.shift()) await send(block);
-    for await (const block of rest) await send(block);
-    signal?.throwIfAborted();
-    await translating(() => client.completeMultipartUpload(name, key, uploadId, parts));
-    const entry = await translating(() => stat(store, key));
-    if (entry?.byteLength !== byteLength) {
-      throw new ArchiveError("storage-unavailable", "The object store kept another number of bytes than it was given.");
-    }
-    return entry;
-  } catch (error) {
-    await repeating(() => client.abortMultipartUpload(name, key, uploadId)).catch((cause: unknown) => {
-      if (!isAbsent(cause) && codeOf(cause) !== "NoSuchUpload") warn(store, "An upload could not be aborted.", cause);
-    });
-    await forget(store, key);
-    throw error;
-  }
-}
-
-/** Removes what a failed put may have left. What cannot be removed is an orphan, which `sweep` finds. */
-async function forget(store: Bucket, key: string): Promise<void> {
-  await repeating(() => store.client.removeObject(store.name, key)).catch((cause: unknown) => {
-    warn(store, "What a failed put left could not be removed.", cause);
-  });
-}
-
-function warn(store: Bucket, message: string, cause: unknown): void {
-  store.log?.warn({ bucket: store.name, code: codeOf(cause) }, message);
-}
-
 /** The store's answer, whose errors are not translated yet. */
 async function request(store: Bucket, key: string, range?: ByteRange): Promise<Readable> {
   const { client, name } = store;
@@ -258,16 +151,6 @@ function translated(source: Readable): Readable {
   return stream;
 }
 
-async function stat({ client, name }: Bucket, key: string): Promise<BlobEntry | undefined> {
-  try {
-    const { size, lastModified } = await repeating(() => client.statObject(name, key));
-    return { key, byteLength: size, modifiedAt: lastModified };
-  } catch (error) {
-    if (isAbsent(error)) return undefined;
-    throw error;
-  }
-}
-
 async function remove({ client, name }: Bucket, keys: readonly string[]): Promise<void> {
   for (let start = 0; start < keys.length; start += removalsAtOnce) {
     const some = keys.slice(start, start + removalsAtOnce);
@@ -306,12 +189,4 @@ async function check(store: Bucket): Promise<void> {
     throw new ArchiveError("storage-unavailable", "The object store does not give back what it was given.");
   }
   await repeating(() => store.client.removeObject(store.name, key));
-}
-
-async function translating<Result>(call: () => Promise<Result>): Promise<Result> {
-  try {
-    return await call();
-  } catch (error) {
-    throw toStoreError(error);
-  }
 }

@@ -6,7 +6,7 @@ import { encodeFrameTable } from "../dicom/frame-table.ts";
 import { frameTableOf } from "../dicom/frames.ts";
 import { type DicomJson, toDicomJson } from "../dicom/json.ts";
 import type { ScannedFile } from "../dicom/part10.ts";
-import { isUid, type Uid } from "../dicom/uid.ts";
+import { isUid, type Uid, uidFault, uidRule } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 import { computed } from "./attributes.ts";
 import { indexLevel } from "./index-values.ts";
@@ -53,7 +53,7 @@ export function identify({ dataSet, meta }: Pick<ScannedFile, "dataSet" | "meta"
 function identifier(text: string | undefined, name: string): Uid {
   if (text === undefined) throw new ArchiveError("missing-identifier", `${name} is missing.`);
   if (isUid(text)) return text;
-  throw new ArchiveError("missing-identifier", `${name} is not a UID of digits and dots with at most 64 characters.`);
+  throw new ArchiveError("missing-identifier", `${name} ${uidRule}.`);
 }
 
 /** SOP Class and Instance of a file that is refused, as far as they can be read: for the response. */
@@ -86,6 +86,7 @@ export function describe(file: ScannedFile): {
   const warnings = [
     ...file.warnings.map(({ message }) => message),
     ...metaFaults(file, identifiers),
+    ...uidFaults(identifiers),
     ...unknownTerms.map((term) => `SpecificCharacterSet has the unknown term ${term.slice(0, 32)}.`),
     ...study.faults,
     ...series.faults,
@@ -118,6 +119,19 @@ function complete(json: DicomJson, file: ScannedFile, identifiers: Identifiers):
   if (json[tag.specificCharacterSet]) json[tag.specificCharacterSet] = { vr: "CS", Value: ["ISO_IR 192"] };
   json["00080016"] = { vr: "UI", Value: [identifiers.sopClassUid] };
   json[computed.availableTransferSyntaxUid] = { vr: "UI", Value: [file.transferSyntax.uid] };
+}
+
+/** UIDs that PS3.5 9.1 forbids and that are stored all the same. */
+function uidFaults({ studyInstanceUid, seriesInstanceUid, sopInstanceUid }: Identifiers): string[] {
+  const named = {
+    StudyInstanceUID: studyInstanceUid,
+    SeriesInstanceUID: seriesInstanceUid,
+    SOPInstanceUID: sopInstanceUid,
+  };
+  return Object.entries(named).flatMap(([name, uid]) => {
+    const fault = uidFault(uid);
+    return fault === undefined ? [] : [`${name} ${fault}.`];
+  });
 }
 
 /** The file meta information is not believed where the data set says otherwise; the sender should know. */

@@ -50,6 +50,7 @@ export interface JsonResult {
 }
 
 const specificCharacterSet = 0x00080005;
+const dataSetTrailingPadding = 0xfffcfffc;
 
 interface Context {
   readonly options: JsonOptions;
@@ -69,6 +70,8 @@ function convert(dataSet: DataSet, inherited: DicomTextDecoder, path: string, co
   const json: DicomJson = {};
   const ascending = dataSet.elements.toSorted((one, other) => one.tag - other.tag);
   for (const element of ascending) {
+    // Group lengths are no part of the model (PS3.18 F.2.2); trailing padding means nothing (PS3.10 7.2).
+    if ((element.tag & 0xffff) === 0 || element.tag === dataSetTrailingPadding) continue;
     const tag = tagHex(element.tag);
     json[tag] = attribute(element, dataSet.littleEndian, decoder, path + tag, context);
   }

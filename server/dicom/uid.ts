@@ -4,24 +4,34 @@ import { ArchiveError } from "../errors.ts";
 
 declare const uidBrand: unique symbol;
 
-/** A checked UID (PS3.5 9.1): digits and dots, 1 to 64 characters. */
+/** A checked UID: digits and dots, so that it is harmless in a key, a path and a query. */
 export type Uid = string & { readonly [uidBrand]: true };
 
 /**
- * Components may begin with 0, which PS3.5 9.1 forbids and scanners send: such an instance is stored and kept apart
- * from the one without the 0.
+ * Senders break the rules of PS3.5 9.1: components begin with 0, and some UIDs pass 64 characters. Such an instance is
+ * stored, kept apart from every other, and its sender is told.
  */
 const pattern = /^[0-9]+(\.[0-9]+)*$/;
+const longest = 128;
 
-/** Whether `text` is a UID of at most 64 characters (PS3.5 9.1; leading zeros are let pass). */
+/** Whether `text` can be taken as a UID. */
 export function isUid(text: string): text is Uid {
-  return text.length <= 64 && pattern.test(text);
+  return text.length <= longest && pattern.test(text);
 }
 
-/** `text` as a Uid. @throws ArchiveError `invalid-uid`, naming `what`. */
+/** What PS3.5 9.1 has against `uid`, in words; undefined when nothing. */
+export function uidFault(uid: Uid): string | undefined {
+  if (uid.length > 64) return "is longer than 64 characters";
+  return /(^|\.)0[0-9]/.test(uid) ? "has a component that begins with 0" : undefined;
+}
+
+/** What is said of a text that is no UID. */
+export const uidRule = `is not a UID of digits and dots with at most ${longest} characters`;
+
+/** `text` as a Uid. @throws ArchiveError `invalid-uid`, naming `what` */
 export function parseUid(text: string, what = "UID"): Uid {
   if (isUid(text)) return text;
-  throw new ArchiveError("invalid-uid", `${what} is not a UID of digits and dots with at most 64 characters.`);
+  throw new ArchiveError("invalid-uid", `${what} ${uidRule}.`);
 }
 
 /** A new UID below 2.25 made from 128 random bits (PS3.5 B.2). */

@@ -1,12 +1,9 @@
 /** Schemas of what stands in a path: checked here, trusted behind. */
 import { z } from "zod";
-import { isUid, type Uid } from "../dicom/uid.ts";
+import { isUid, type Uid, uidRule } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 
-const uid = z.custom<Uid>(
-  (value) => typeof value === "string" && isUid(value),
-  "is not a UID of digits and dots with at most 64 characters",
-);
+const uid = z.custom<Uid>((value) => typeof value === "string" && isUid(value), uidRule);
 
 export const noParams = z.object({});
 export const studyParams = z.object({ study: uid });

@@ -25,7 +25,7 @@ const wrongDifference = 2;
 
 const turns: readonly Turn[] = ["upright", "mirrored", "upside-down"];
 
-describe("the viewer in a browser", requirement("chromium", "corpus"), () => {
+describe("the viewer in a browser", requirement("chromium", "corpus", "viewer"), () => {
   let server: Awaited<ReturnType<typeof startTestServer>>;
   let browser: TestBrowser;
   let slices: readonly CtSlice[];
@@ -46,7 +46,7 @@ describe("the viewer in a browser", requirement("chromium", "corpus"), () => {
 
   it("lists the study", async () => {
     const answer = await browser.page.goto(`${server.url}/`);
-    assert.equal(answer?.status(), 200, "The viewer is not installed: npm run viewer");
+    assert.equal(answer?.status(), 200);
     const row = browser.page.getByRole("row").filter({ hasText: patientOf(slices) });
     await row.waitFor();
     assert.match((await row.textContent()) ?? "", /CT/);

@@ -22,7 +22,7 @@ describe("embedded PostgreSQL under other accounts", asRoot, () => {
     await copyCheckout(copy);
     const folder = path.join(closed, "data", "postgres");
     for (let round = 0; round < 2; round += 1) {
-      const script = await runEmbedded(folder, { checkout: copy });
+      const script = await runEmbedded(t, folder, { checkout: copy });
       assert.match(script.said, /^postgresql:\/\//);
       await answers(script.said);
       script.child.stdin?.end();
@@ -38,7 +38,7 @@ describe("embedded PostgreSQL under other accounts", asRoot, () => {
     const folder = path.join(open, "postgres");
     await mkdir(folder);
     await chown(folder, nobody, nobody);
-    const script = await runEmbedded(folder);
+    const script = await runEmbedded(t, folder);
     await answers(script.said);
     assert.equal((await stat(path.join(folder, "cluster"))).uid, nobody);
     script.child.stdin?.end();
@@ -48,7 +48,7 @@ describe("embedded PostgreSQL under other accounts", asRoot, () => {
   it("says what to do when no unprivileged user can reach the data folder", async (t) => {
     const folder = path.join(await closedFolder(t), "postgres");
     const bare = ["setpriv", "--bounding-set=-dac_read_search,-dac_override", "--inh-caps=-all", "--"];
-    const script = await runEmbedded(folder, { prefix: bare });
+    const script = await runEmbedded(t, folder, { prefix: bare });
     assert.match(script.said, /^The embedded PostgreSQL refuses to run as root, and .*setpriv.* DATABASE_URL\.$/);
     await script.exited;
   });
@@ -57,7 +57,7 @@ describe("embedded PostgreSQL under other accounts", asRoot, () => {
     const folder = await closedFolder(t);
     await chown(folder, nobody, nobody);
     const user = ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups", "--inh-caps=-all", "--"];
-    const script = await runEmbedded(path.join(folder, "postgres"), { prefix: user });
+    const script = await runEmbedded(t, path.join(folder, "postgres"), { prefix: user });
     await answers(script.said);
     assert.equal((await stat(path.join(folder, "postgres", "password"))).uid, nobody);
     script.child.stdin?.end();

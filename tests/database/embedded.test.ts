@@ -59,9 +59,11 @@ describe("embedded PostgreSQL", { concurrency: 3 }, () => {
     const folder = await dataFolder(t);
     const server = await start(t, folder);
     const sentence = `Another Noctis server (process ${process.pid}) already uses the data folder: stop it first, or set DATA_DIR to another folder.`;
-    const second = await runEmbedded(folder);
+    const second = await runEmbedded(t, folder);
     assert.equal(second.said, sentence);
     await second.exited;
+    // A server that has run for a while is not taken for an orphan either.
+    await sleep(2500);
     await assert.rejects(start(t, folder), (error) => error instanceof ArchiveError && error.message === sentence);
     await query(server.connectionString, "select 1");
     await server.stop();
@@ -69,7 +71,7 @@ describe("embedded PostgreSQL", { concurrency: 3 }, () => {
 
   it("lets exactly one win when several start together", async (t) => {
     const folder = await dataFolder(t);
-    const all = await Promise.all(Array.from({ length: 3 }, () => runEmbedded(folder)));
+    const all = await Promise.all(Array.from({ length: 3 }, () => runEmbedded(t, folder)));
     const said = all.map((each) => each.said);
     assert.equal(said.filter((each) => each.startsWith("postgresql://")).length, 1, said.join("\n"));
     assert.equal(said.filter((each) => each.startsWith("Another Noctis server")).length, 2, said.join("\n"));
@@ -79,7 +81,7 @@ describe("embedded PostgreSQL", { concurrency: 3 }, () => {
 
   it("recovers when its process was killed and PostgreSQL runs on", async (t) => {
     const folder = await dataFolder(t);
-    const killed = await runEmbedded(folder);
+    const killed = await runEmbedded(t, folder);
     await query(killed.said, "create table kept as select 1 as one");
     killed.child.kill("SIGKILL");
     await killed.exited;
@@ -93,7 +95,7 @@ describe("embedded PostgreSQL", { concurrency: 3 }, () => {
 
   it("recovers when everything was killed, even if the process number is in use again", async (t) => {
     const folder = await dataFolder(t);
-    const killed = await runEmbedded(folder);
+    const killed = await runEmbedded(t, folder);
     await query(killed.said, "create table kept as select 1 as one");
     killed.child.kill("SIGKILL");
     const { pid } = await postmaster(folder);
@@ -122,7 +124,7 @@ describe("embedded PostgreSQL", { concurrency: 3 }, () => {
       await untilAnswers(server.connectionString);
     }
     assert.ok(warnings.some((line) => line.includes("ended unexpectedly")));
-    const second = await runEmbedded(folder);
+    const second = await runEmbedded(t, folder);
     assert.match(second.said, /^Another Noctis server/, "the ownership was taken again");
     await second.exited;
     await server.stop();
@@ -136,14 +138,14 @@ describe("embedded PostgreSQL", { concurrency: 3 }, () => {
     assert.ok(url.includes(password));
     await query(url, "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'noctis _%'");
     await sleep(1000);
-    const second = await runEmbedded(folder);
+    const second = await runEmbedded(t, folder);
     assert.match(second.said, /^Another Noctis server/);
     await second.exited;
     await server.stop();
   });
 
   it("survives the terminal's SIGINT until it is stopped", async (t) => {
-    const script = await runEmbedded(await dataFolder(t));
+    const script = await runEmbedded(t, await dataFolder(t));
     assert.ok(script.child.pid !== undefined);
     process.kill(-script.child.pid, "SIGINT");
     assert.equal(await script.exited, 42, "the database answered after the signal");
@@ -152,7 +154,10 @@ describe("embedded PostgreSQL", { concurrency: 3 }, () => {
 
 async function dataFolder(t: TestContext): Promise<string> {
   const parent = await mkdtemp(path.join(os.tmpdir(), "noctis-embedded-"));
-  t.after(() => rm(parent, { recursive: true, force: true }));
+  t.after(async () => {
+    await killPostmaster(path.join(parent, "postgres"));
+    await rm(parent, { recursive: true, force: true });
+  });
   return path.join(parent, "postgres");
 }
 
@@ -178,6 +183,13 @@ async function query(url: string, sql: string): Promise<unknown[]> {
 async function postmaster(folder: string): Promise<{ pid: number }> {
   const text = await readFile(path.join(folder, "cluster", "postmaster.pid"), "utf8");
   return { pid: Number(text.split("\n")[0]) };
+}
+
+/** A test that failed may have left one. */
+async function killPostmaster(folder: string): Promise<void> {
+  const { pid } = await postmaster(folder).catch(() => ({ pid: 0 }));
+  const command = pid > 0 ? await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "") : "";
+  if (command.includes(folder)) process.kill(pid, "SIGKILL");
 }
 
 async function untilGone(pid: number): Promise<void> {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import path from "node:path";
+import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
 
@@ -24,15 +25,25 @@ const ownCheckout = path.resolve(import.meta.dirname, "../..");
 
 /**
  * Starts PostgreSQL on `folder` in a new process and waits for what it says. It stops when its standard input closes,
- * and on SIGINT after one more query.
+ * on SIGINT after one more query, and after the test at the latest.
  */
-export async function runEmbedded(folder: string, options: ScriptOptions = {}): Promise<EmbeddedScript> {
+export async function runEmbedded(
+  t: TestContext,
+  folder: string,
+  options: ScriptOptions = {},
+): Promise<EmbeddedScript> {
   const { checkout = ownCheckout, prefix = [] } = options;
   const script = path.join(checkout, path.relative(ownCheckout, fileURLToPath(import.meta.url)));
   const [command, ...args] = [...prefix, process.execPath, script, folder];
   assert.ok(command !== undefined);
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], detached: true });
   const exited = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  t.after(async () => {
+    child.stdin.end();
+    const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
+    await exited;
+    clearTimeout(timer);
+  });
   const said = await new Promise<string>((resolve) => {
     child.stdout.setEncoding("utf8").once("data", (text: string) => resolve(text.trim()));
     child.once("exit", () => resolve("it ended without a word"));

@@ -1,6 +1,8 @@
 /** The foreign parts that some tests use: where each is found, and what to install when it is absent. */
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import path from "node:path";
+import { isWhole, readManifest } from "../../ohif-config/build-manifest.ts";
+import { viewerBuildFolder } from "../../ohif-config/version.ts";
 
 interface ForeignPart {
   /** Where the part is: an executable or a folder; undefined when it is absent. */
@@ -47,6 +49,10 @@ const foreignParts = {
     probe: corpusProbe,
     install: "needs the DICOM corpus: set CORPUS_DIR to its folder",
   },
+  viewer: {
+    probe: viewerProbe,
+    install: "needs the OHIF viewer: npm run viewer",
+  },
 } as const satisfies Record<string, ForeignPart>;
 
 /** Name of a foreign part. */
@@ -82,7 +88,7 @@ export function corpusPath(...names: readonly string[]): string {
 }
 
 /** Full path of an executable on the PATH (or in sbin, where servers live); undefined when there is none. */
-export function findExecutable(name: string): string | undefined {
+function findExecutable(name: string): string | undefined {
   const folders = [...(process.env["PATH"] ?? "").split(path.delimiter), "/usr/sbin", "/sbin"];
   return folders.map((folder) => path.join(folder, name)).find(isExecutable);
 }
@@ -101,4 +107,10 @@ function corpusProbe(): string | undefined {
   const beside = path.resolve(import.meta.dirname, "../../../shared/corpus");
   const folder = process.env["CORPUS_DIR"] ?? beside;
   return existsSync(folder) ? folder : undefined;
+}
+
+/** The build that the server serves, when all of it is there. */
+function viewerProbe(): string | undefined {
+  const manifest = readManifest(viewerBuildFolder);
+  return manifest !== undefined && isWhole(viewerBuildFolder, manifest) ? viewerBuildFolder : undefined;
 }
