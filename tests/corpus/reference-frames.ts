@@ -40,9 +40,12 @@ export function framesOf(file: Buffer, { name, transferSyntaxUid }: CorpusFile):
     : native(dataSet, pixels, count, transferSyntaxUid);
 }
 
+/** For dicom-parser: a deflated file with its data set inflated. */
+function inflater(bytes: Uint8Array, position: number): Uint8Array {
+  return Buffer.concat([bytes.subarray(0, position), inflateRawSync(bytes.subarray(position))]);
+}
+
 function parse(file: Buffer, transferSyntaxUid: string, name: string): DataSet {
-  const inflater = (bytes: Uint8Array, position: number) =>
-    new Uint8Array(Buffer.concat([bytes.subarray(0, position), inflateRawSync(bytes.subarray(position))]));
   try {
     if (file.toString("latin1", 128, 132) === "DICM") return dicomParser.parseDicom(file, { inflater });
     if (file.readUInt16LE(0) === 2) {

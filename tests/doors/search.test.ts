@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import request from "supertest";
 import { first, type JsonDataSet, toDataSets } from "../support/dicom-json.ts";
-import { instanceFile, type InstanceFile } from "../support/instances.ts";
+import { type Attributes, instanceFile, type InstanceFile } from "../support/instances.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
 describe("GET /dicom-web/studies, /series and /instances", () => {
@@ -39,7 +39,7 @@ describe("GET /dicom-web/studies, /series and /instances", () => {
   });
   after(() => server.stop());
 
-  async function add(name: string, attributes: Readonly<Record<string, unknown>>): Promise<void> {
+  async function add(name: string, attributes: Attributes): Promise<void> {
     const file = instanceFile(attributes);
     const stored = await request(server.url)
       .post("/dicom-web/studies")
@@ -159,9 +159,9 @@ describe("GET /dicom-web/studies, /series and /instances", () => {
   it("includes fields by keyword, by tag, in a list, and all", async () => {
     const [study] = await search("/studies", { PatientID: "p1" });
     assert.equal(study?.["00081030"], undefined);
-    const [named] = await search("/studies", { PatientID: "p1", includefield: "StudyDescription,00080062" });
-    assert.equal(first(named, "00081030"), "Head, with contrast");
-    assert.equal(first(named, "00080062"), "1.2.840.10008.5.1.4.1.1.7");
+    const [listed] = await search("/studies", { PatientID: "p1", includefield: "StudyDescription,00080062" });
+    assert.equal(first(listed, "00081030"), "Head, with contrast");
+    assert.equal(first(listed, "00080062"), "1.2.840.10008.5.1.4.1.1.7");
     const [all] = await search("/studies", { PatientID: "p1", includefield: "all" });
     assert.equal(first(all, "00081030"), "Head, with contrast");
   });

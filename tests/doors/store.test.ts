@@ -85,10 +85,10 @@ describe("POST /dicom-web/studies", () => {
   });
 
   it("answers 409 when no part can be stored, and keeps nothing", async () => {
-    const before = await counts();
+    const earlier = await counts();
     await store(multipartBody([Buffer.from("text"), Buffer.alloc(0)])).expect(409);
     await store("a text file", "application/dicom").expect(409);
-    assert.deepEqual(await counts(), before);
+    assert.deepEqual(await counts(), earlier);
   });
 
   it("refuses an instance of another study than the one addressed", async () => {
@@ -106,23 +106,23 @@ describe("POST /dicom-web/studies", () => {
   it("takes an identical instance again as a success, and keeps one", async () => {
     const file = instanceFile();
     await store(file.bytes, "application/dicom").expect(200);
-    const before = await counts();
+    const earlier = await counts();
     await store(file.bytes, "application/dicom").expect(200);
     await store(multipartBody([file.bytes, file.bytes])).expect(200);
-    assert.deepEqual(await counts(), before);
+    assert.deepEqual(await counts(), earlier);
   });
 
   it("refuses other content under the same UIDs, and keeps what was stored", async () => {
     const file = instanceFile();
     const { studyInstanceUid: study, seriesInstanceUid: series, sopInstanceUid: instance } = file;
     await store(file.bytes, "application/dicom").expect(200);
-    const before = await counts();
+    const earlier = await counts();
     const uids = { StudyInstanceUID: study, SeriesInstanceUID: series, SOPInstanceUID: instance };
     const changed = instanceFile({ ...uids, PatientName: "Other^Patient" });
     const response = await store(changed.bytes, "application/dicom").expect(409);
     const [failed] = items(toDataSet(JSON.parse(response.text)), tag.failedSopSequence);
     assert.equal(first(failed, tag.failureReason), 0x0111);
-    assert.deepEqual(await counts(), before);
+    assert.deepEqual(await counts(), earlier);
     const url = `${server.url}/dicom-web/studies/${study}/series/${series}/instances/${instance}`;
     const back = await fetch(url, { headers: { Accept: "application/dicom" } });
     assert.deepEqual(Buffer.from(await back.arrayBuffer()), file.bytes);
@@ -156,13 +156,13 @@ describe("POST /dicom-web/studies", () => {
   });
 
   it("answers 400 to a body cut short, a wrong boundary, no part and no boundary; nothing stays", async () => {
-    const before = await counts();
+    const earlier = await counts();
     const whole = multipartBody([instanceFile().bytes]);
     await store(whole.subarray(0, whole.length - 200)).expect(400);
     await store(whole, multipartType.replace("7d1f", "0000")).expect(400);
     await store("", multipartType).expect(400);
     await store(whole, "multipart/related; type=application/dicom").expect(400);
-    assert.deepEqual(await counts(), before);
+    assert.deepEqual(await counts(), earlier);
   });
 
   it("keeps the parts before the place where a body is cut short", async () => {
@@ -182,7 +182,7 @@ describe("POST /dicom-web/studies", () => {
   });
 
   it("leaves neither row nor object when the client goes away in the middle", async () => {
-    const before = await counts();
+    const earlier = await counts();
     const { hostname, port } = new URL(server.url);
     const body = multipartBody([instanceFile().bytes]);
     const socket = connect(Number(port), hostname);
@@ -193,7 +193,7 @@ describe("POST /dicom-web/studies", () => {
     await sleep(100);
     socket.destroy();
     await sleep(200);
-    assert.deepEqual(await counts(), before);
+    assert.deepEqual(await counts(), earlier);
     await request(server.url).get("/health/ready").expect(200);
   });
 });

@@ -3,7 +3,12 @@ import dcmjs from "dcmjs";
 import { newUid } from "../../server/dicom/uid.ts";
 
 /** Attributes by keyword, as dcmjs takes them. */
-export type Attributes = Readonly<Record<string, unknown>>;
+export interface Attributes {
+  readonly StudyInstanceUID?: string;
+  readonly SeriesInstanceUID?: string;
+  readonly SOPInstanceUID?: string;
+  readonly [keyword: string]: string | number | ArrayBuffer | undefined;
+}
 
 /** A composed file and the UIDs in it. */
 export interface InstanceFile {
@@ -19,9 +24,9 @@ const explicitVrLittleEndian = "1.2.840.10008.1.2.1";
 /** One instance; `attributes` replace or add to those of a valid secondary capture, with UIDs of its own. */
 export function instanceFile(attributes: Attributes = {}): InstanceFile {
   const uids = {
-    StudyInstanceUID: String(attributes["StudyInstanceUID"] ?? newUid()),
-    SeriesInstanceUID: String(attributes["SeriesInstanceUID"] ?? newUid()),
-    SOPInstanceUID: String(attributes["SOPInstanceUID"] ?? newUid()),
+    StudyInstanceUID: attributes.StudyInstanceUID ?? newUid(),
+    SeriesInstanceUID: attributes.SeriesInstanceUID ?? newUid(),
+    SOPInstanceUID: attributes.SOPInstanceUID ?? newUid(),
   };
   const pixels = Uint8Array.from({ length: 16 }, (_, index) => index * 16);
   const dataSet = {
@@ -46,7 +51,7 @@ export function instanceFile(attributes: Attributes = {}): InstanceFile {
     _vrMap: { PixelData: "OB" },
   };
   const file = new dcmjs.data.DicomDict({
-    "00020002": { vr: "UI", Value: [String(dataSet.SOPClassUID)] },
+    "00020002": { vr: "UI", Value: [dataSet.SOPClassUID] },
     "00020003": { vr: "UI", Value: [uids.SOPInstanceUID] },
     "00020010": { vr: "UI", Value: [explicitVrLittleEndian] },
   });
