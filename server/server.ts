@@ -97,8 +97,11 @@ async function listen(handle: RequestListener, config: Config, opened: Closing[]
   opened.push(async () => {
     const closed = once(server, "close");
     server.close();
+    // A connection that is kept alive becomes idle when its last request ends, and would stay.
+    const idle = setInterval(() => server.closeIdleConnections(), 50);
     const timer = setTimeout(() => server.closeAllConnections(), config.STOP_TIMEOUT * 1000);
     await closed;
+    clearInterval(idle);
     clearTimeout(timer);
   });
   const bound = server.address();

@@ -149,20 +149,33 @@ export function createRetrieve(blobs: Blobs, catalog: Catalog) {
 
   function frame(row: InstanceRow, syntax: TransferSyntax, table: FrameTable, number: number): AsyncIterable<Buffer> {
     if (table.kind === "encapsulated") return readSegments(blobs, row, table.frames[number - 1] ?? []);
-    if (table.frameBits % 8 !== 0) return unalignedFrame(row, table, number);
+    const width = syntax.littleEndian ? 1 : table.sampleBytes;
+    if (table.frameBits % (8 * width) !== 0) return unalignedFrame(row, table, number, width);
     const length = table.frameBits / 8;
     const bytes = readSegments(blobs, row, [{ offset: table.offset + (number - 1) * length, length }]);
-    return syntax.littleEndian ? bytes : swapBytes(bytes, table.sampleBytes);
+    return width === 1 ? bytes : swapBytes(bytes, width);
   }
 
-  /** PS3.5 8.1.1: frames of one-bit pixels follow each other without padding, so one may begin inside a byte. */
-  async function* unalignedFrame(row: InstanceRow, table: NativeFrames, number: number): AsyncGenerator<Buffer> {
+  /**
+   * Frames follow each other without padding (PS3.5 8.1.1), so one of one-bit pixels may begin inside a byte, and one
+   * of big-endian words of `width` bytes inside a word.
+   */
+  async function* unalignedFrame(
+    row: InstanceRow,
+    table: NativeFrames,
+    number: number,
+    width: NativeFrames["sampleBytes"],
+  ): AsyncGenerator<Buffer> {
+    const unit = width * 8;
     const firstBit = (number - 1) * table.frameBits;
-    const offset = table.offset + Math.floor(firstBit / 8);
-    const length = Math.ceil((firstBit + table.frameBits) / 8) - Math.floor(firstBit / 8);
+    const firstUnit = Math.floor(firstBit / unit);
+    const length = (Math.ceil((firstBit + table.frameBits) / unit) - firstUnit) * width;
+    const read = readSegments(blobs, row, [{ offset: table.offset + firstUnit * width, length }]);
     const chunks: Buffer[] = [];
-    for await (const chunk of readSegments(blobs, row, [{ offset, length }])) chunks.push(chunk);
-    yield shifted(Buffer.concat(chunks), firstBit % 8, table.frameBits);
+    for await (const chunk of width === 1 ? read : swapBytes(read, width)) chunks.push(chunk);
+    const skippedBits = firstBit - firstUnit * unit;
+    const bytes = Buffer.concat(chunks).subarray(Math.floor(skippedBits / 8));
+    yield shifted(bytes, skippedBits % 8, table.frameBits);
   }
 
   /** @throws ArchiveError `no-such-instance`, `no-such-bulk-data` */

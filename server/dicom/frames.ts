@@ -8,7 +8,7 @@ export interface NativeFrames {
   readonly offset: number;
   readonly frameBits: number;
   readonly count: number;
-  /** Width of a sample in bytes: the unit of byte swapping of big-endian pixels. */
+  /** Width in bytes of the unit in which big-endian pixels are swapped: a sample, or a word of OW when samples are smaller. */
   readonly sampleBytes: 1 | 2 | 4 | 8;
 }
 
@@ -70,7 +70,8 @@ function nativeTable(dataSet: DataSet, pixelData: PixelData & { kind: "native" }
     return { fault: "Rows, Columns or Bits Allocated is missing or 0, so frames cannot be told apart." };
   const count = Math.min(declared, Math.floor((pixelData.length * 8) / frameBits));
   if (count === 0) return { fault: `The pixel data holds ${pixelData.length} bytes, less than one frame.` };
-  const sampleBytes = bitsAllocated === 16 ? 2 : bitsAllocated === 32 ? 4 : bitsAllocated === 64 ? 8 : 1;
+  const smallest = !dataSet.littleEndian && elementOf(dataSet, pixelData.tag)?.vr === "OW" ? 2 : 1;
+  const sampleBytes = bitsAllocated === 16 ? 2 : bitsAllocated === 32 ? 4 : bitsAllocated === 64 ? 8 : smallest;
   const table = { kind: "native", offset: pixelData.offset, frameBits, count, sampleBytes } as const;
   return count < declared ? { table, fault: `${declared} frames are declared and ${count} are there.` } : { table };
 }

@@ -85,7 +85,8 @@ function native(dataSet: DataSet, pixels: Element, count: number, transferSyntax
   const full = rows * columns * samples * bits * count <= all.length * 8;
   const frameBits = rows * columns * (subsampled && !full ? 2 : samples) * bits;
   if (frameBits === 0) return undefined;
-  if (transferSyntaxUid === "1.2.840.10008.1.2.2" && bits === 16) all.swap16();
+  const inWords = bits === 16 || (bits < 16 && pixels.vr === "OW");
+  if (transferSyntaxUid === "1.2.840.10008.1.2.2" && inWords) all.swap16();
   if (transferSyntaxUid === "1.2.840.10008.1.2.2" && bits === 32) all.swap32();
   return Array.from({ length: count }, (_, index) => bitsOf(all, index * frameBits, frameBits));
 }

@@ -1,0 +1,47 @@
+/** The server as a process of its own, for what only a process shows: signals, crashes, memory, two at once. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+
+const root = path.join(import.meta.dirname, "..", "..");
+
+export interface ServerProcess {
+  readonly pid: number;
+  /** Resolves when it listens; rejects with what it printed when it ends before. */
+  readonly listening: Promise<string>;
+  /** Resolves when it has ended, with its exit status or signal and what it wrote to stderr. */
+  readonly ended: Promise<{ readonly status: number | NodeJS.Signals; readonly stderr: string }>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** Starts `node server/main.ts` on a free port with nothing of this environment but the PATH. */
+export function startProcess(settings: Readonly<Record<string, string>>): ServerProcess {
+  const child = spawn(process.execPath, ["server/main.ts"], {
+    cwd: root,
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], HTTP_PORT: "0", ...settings },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let [stdout, stderr] = ["", ""];
+  const { promise: listening, resolve, reject } = Promise.withResolvers<string>();
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+    const url = /"msg":"listening on (http[^"]+)"/.exec(stdout)?.[1];
+    if (url !== undefined) resolve(url);
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  const ended = once(child, "close").then(([status, signal]: (number | NodeJS.Signals | null)[]) => {
+    reject(new Error(`the server ended: ${stderr}`));
+    return { status: status ?? signal ?? 0, stderr };
+  });
+  listening.catch(() => undefined);
+  return { pid: child.pid ?? 0, listening, ended, kill: (signal) => void child.kill(signal) };
+}
+
+/** The largest memory that a process has held, in bytes (Linux). */
+export async function peakMemory(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+}
