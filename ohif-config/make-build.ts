@@ -15,6 +15,7 @@ import {
   isCompressible,
   isKept,
 } from "./package-files.ts";
+import { repaired } from "./repairs.ts";
 import { buildRecipe, viewerPackage } from "./version.ts";
 
 const toGzip = promisify(gzip);
@@ -36,13 +37,15 @@ export async function makeBuild(tarball: string, buildFolder: string): Promise<v
   const index = viewerFilePath(buildFolder, "index.html");
   const html = cleanIndex(await readFile(index, "utf8"), new Set(names));
   await writeFile(index, html);
+  const changed = await repaired(names, (name) => readFile(viewerFilePath(buildFolder, name), "utf8"));
+  for (const [name, text] of changed) await writeFile(viewerFilePath(buildFolder, name), text);
 
   const manifest: ViewerManifest = {
     package: viewerPackage.name,
     version: viewerPackage.version,
     recipe: buildRecipe,
     inlineScripts: inlineScriptHashes(html),
-    files: await Promise.all(names.map((name) => describeFile(buildFolder, name))),
+    files: await Promise.all(names.map((name) => describeFile(buildFolder, name, changed.has(name)))),
   };
   await writeFile(manifestPath(buildFolder), `${JSON.stringify(manifest, null, 1)}\n`);
 }
@@ -57,14 +60,15 @@ async function listFiles(folder: string): Promise<string[]> {
 }
 
 /** Writes the compressed copies of a file, and tells what the manifest says of it. */
-async function describeFile(buildFolder: string, name: string): Promise<ViewerFile> {
+async function describeFile(buildFolder: string, name: string, isRepaired: boolean): Promise<ViewerFile> {
   const file = viewerFilePath(buildFolder, name);
   const bytes = await readFile(file);
   const description: ViewerFile = {
     path: name,
     contentType: contentTypeOf(name),
     sha256: createHash("sha256").update(bytes).digest("base64url"),
-    immutable: hasContentHash(name),
+    // The hash in the name of a repaired file is that of other bytes.
+    immutable: hasContentHash(name) && !isRepaired,
     byteLength: bytes.length,
   };
   if (!isCompressible(name)) return description;

@@ -12,8 +12,8 @@ export interface IndexedLevel {
   readonly faults: readonly string[];
 }
 
-/** Longest text that goes into an index (PS3.5: LO has 64 characters; senders write more). */
-const longestIndexed = 1024;
+/** Longest text that goes into a column (LO has 64 characters, senders write more): PostgreSQL indexes 2,704 bytes. */
+const longestIndexed = 500;
 /** More than a search answer should carry of one attribute; sequences of such size stay in the metadata alone. */
 const longestAnswered = 4096;
 
@@ -42,7 +42,11 @@ function answer(attributes: DicomJson, { tag }: LevelAttribute, found: JsonAttri
   if (found.BulkDataURI !== undefined) return;
   const text = JSON.stringify(found);
   if (text.length > longestAnswered) return;
-  attributes[tag] = text.includes("\\u0000") ? JSON.parse(text.replaceAll("\\u0000", "")) : found;
+  attributes[tag] = text.includes("\\u0000") ? JSON.parse(text, withoutNul) : found;
+}
+
+function withoutNul(_key: string, value: unknown): unknown {
+  return typeof value === "string" ? value.replaceAll("\0", "") : value;
 }
 
 function columnValue({ vr }: LevelAttribute, value: JsonValue): IndexValue {

@@ -44,7 +44,8 @@ function requestOf(ctx: Context, archive: Archive, publicUrl: string | undefined
   return {
     params: ctx["params"],
     query,
-    accept: parseAccept(query.get("accept") ?? (ctx.get("accept") || undefined)),
+    // A plus sign that was not escaped has become a blank.
+    accept: parseAccept(query.get("accept")?.replaceAll("dicom ", "dicom+") ?? (ctx.get("accept") || undefined)),
     header: (name) => ctx.get(name) || undefined,
     body: ctx.req,
     archive,

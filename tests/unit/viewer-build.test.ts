@@ -11,6 +11,7 @@ import {
   inlineScriptHashes,
   isKept,
 } from "../../ohif-config/package-files.ts";
+import { repaired } from "../../ohif-config/repairs.ts";
 
 describe("the viewer's build", () => {
   it("keeps what the viewer needs, and the licence", () => {
@@ -70,6 +71,15 @@ describe("the viewer's build", () => {
   it("hashes inline scripts, and only those", () => {
     const page = '<script>let a = "</b>"</script><script src="/a.js"></script><script>b()</script>';
     assert.deepEqual(inlineScriptHashes(page), [hashOf('let a = "</b>"'), hashOf("b()")]);
+  });
+
+  it("repairs what stands exactly once, and refuses a build where it does not", async () => {
+    const build: Readonly<Record<string, string>> = { "a.js": "x.y[0] + 1", "b.js": "x.z", "c.css": "x.y[0]" };
+    const repair = (find: string) =>
+      repaired(Object.keys(build), async (name) => build[name] ?? "", [{ files: /\.js$/, find, replace: "$&" }]);
+    assert.deepEqual([...(await repair("y[0]"))], [["a.js", "x.$& + 1"]]);
+    await assert.rejects(repair("x."), /2 times/);
+    await assert.rejects(repair("absent"), /0 times/);
   });
 });
 

@@ -1,0 +1,138 @@
+/** The catalog on a real PostgreSQL: group commit, its outcomes under contention, and pages of many instances. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { after, before, describe, it } from "node:test";
+import { levelAttributes } from "../../server/archive/attributes.ts";
+import { CommitQueue } from "../../server/archive/commit-queue.ts";
+import { createCatalog } from "../../storage/catalog.ts";
+import type { InstanceRecord } from "../../storage/catalog-records.ts";
+import { freshKey } from "../../storage/blobs.ts";
+import { connectDatabase } from "../../storage/database.ts";
+import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+
+describe("the catalog", () => {
+  let database: TestDatabase;
+
+  before(async () => {
+    database = await testDatabase();
+  });
+  after(() => database.drop());
+
+  function record(
+    study: string,
+    series: string,
+    instance: string,
+    columns: InstanceRecord["instance"]["columns"] = {},
+  ): InstanceRecord {
+    return {
+      study: { uid: study, columns: { patient_id: "P" }, attributes: {} },
+      series: { uid: series, columns: { modality: "CT" }, attributes: {} },
+      instance: {
+        uid: instance,
+        columns: { sop_class_uid: "1.2", ...columns },
+        attributes: {},
+        metadata: Buffer.from(instance),
+        transferSyntaxUid: "1.2",
+        blobKey: freshKey(),
+        byteLength: 1,
+        sha256: createHash("sha256").update(instance).digest(),
+        dataSetOffset: 0,
+        frameTable: undefined,
+        bulkData: undefined,
+        warnings: [],
+      },
+    };
+  }
+
+  it("has a column for every attribute that can be matched", async () => {
+    for (const { level, column } of levelAttributes) {
+      if (column !== undefined)
+        assert.equal(await database.knex.schema.hasColumn(level, column), true, `${level}.${column}`);
+    }
+  });
+
+  it("tells committed from identical and from different, within a commit and between two", async () => {
+    const catalog = createCatalog(database.knex);
+    const one = record("1.1", "1.1.1", "1.1.1.1");
+    const twin = { ...one, instance: { ...one.instance, blobKey: freshKey() } };
+    const other = { ...one, instance: { ...one.instance, blobKey: freshKey(), sha256: Buffer.alloc(32) } };
+    const outcomes = [...(await catalog.commit([one, twin])), ...(await catalog.commit([other]))];
+    assert.deepEqual(outcomes, [
+      { status: "committed", patient: { patientId: "P", issuerOfPatientId: null } },
+      { status: "duplicate", identical: true },
+      { status: "duplicate", identical: false },
+    ]);
+    const [series] = await catalog.findSeries({ studyInstanceUid: "1.1" });
+    assert.deepEqual([series?.instanceCount, series?.revision], [1, 1]);
+  });
+
+  it("keeps the same SOP Instance UID in two series, and the same series UID in two studies, apart", async () => {
+    const catalog = createCatalog(database.knex);
+    const records = [record("2.1", "2.9", "2.9.9"), record("2.1", "2.8", "2.9.9"), record("2.2", "2.9", "2.9.9")];
+    const outcomes = await catalog.commit(records);
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ["committed", "committed", "committed"],
+    );
+    assert.equal((await catalog.findSeries({ studyInstanceUid: "2.1" })).length, 2);
+  });
+
+  it("neither deadlocks nor loses a count when two processes write the same series in opposite orders", async (t) => {
+    const second = await connectDatabase({ url: database.url });
+    t.after(() => second.destroy());
+    const catalogs = [createCatalog(database.knex), createCatalog(second)];
+    const seriesUids = Array.from({ length: 6 }, (_, index) => `3.1.${index}`);
+    const commits = Array.from({ length: 24 }, (_, round) => {
+      const records = seriesUids.map((series) => record("3.1", series, `${series}.${round}`));
+      return catalogs[round % 2]?.commit(round % 4 < 2 ? records : records.toReversed());
+    });
+    await Promise.all(commits);
+    const series = await catalogs[0]?.findSeries({ studyInstanceUid: "3.1" });
+    assert.deepEqual(
+      series?.map(({ instanceCount }) => instanceCount),
+      seriesUids.map(() => 24),
+    );
+  });
+
+  it("fails an instance that PostgreSQL refuses alone, not its neighbours", async () => {
+    const queue = new CommitQueue(createCatalog(database.knex));
+    const settled = await Promise.allSettled([
+      queue.commit(record("4.1", "4.1.1", "4.1.1.1")),
+      queue.commit(record("4.1", "4.1.1", "4.1.1.2", { content_date: "not a date" })),
+      queue.commit(record("4.1", "4.1.1", "4.1.1.3")),
+    ]);
+    assert.deepEqual(
+      settled.map(({ status }) => status),
+      ["fulfilled", "rejected", "fulfilled"],
+    );
+  });
+
+  it("reads 1,200 instances in number order, an instance without number last", async () => {
+    const catalog = createCatalog(database.knex);
+    const numbers = Array.from({ length: 1200 }, (_, index) => (index % 100 === 99 ? null : 5000 - (index % 700)));
+    for (let from = 0; from < numbers.length; from += 200) {
+      const batch = numbers.slice(from, from + 200);
+      await catalog.commit(
+        batch.map((number, index) => record("5.1", "5.1.1", `5.${from + index + 1000}`, { instance_number: number })),
+      );
+    }
+    const seen: string[] = [];
+    for await (const { sopInstanceUid } of catalog.findInstances({ studyInstanceUid: "5.1" }))
+      seen.push(sopInstanceUid);
+    const expected = numbers
+      .map((number, index) => ({ number: number ?? Infinity, index }))
+      .toSorted((one, other) => one.number - other.number || one.index - other.index)
+      .map(({ index }) => `5.${index + 1000}`);
+    assert.deepEqual(seen, expected);
+  });
+
+  it("says that the database does not answer, in our words", async () => {
+    const gone = await testDatabase();
+    const knex = await connectDatabase({ url: gone.url });
+    const catalog = createCatalog(knex);
+    await gone.drop();
+    await assert.rejects(catalog.check(), { code: "database-unavailable" });
+    await knex.destroy();
+    await assert.rejects(catalog.check(), { code: "database-unavailable" });
+  });
+});
