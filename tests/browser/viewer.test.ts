@@ -4,6 +4,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
+import dicomParser from "dicom-parser";
 import { startBrowser } from "../support/browser.ts";
 import type { TestBrowser } from "../support/browser.ts";
 import { corpusPath, requirement } from "../support/require.ts";
@@ -86,6 +87,18 @@ describe("the viewer in a browser", requirement("chromium", "corpus", "viewer"),
     assert.ok(first);
     await browser.page.goto(`${server.url}/viewer?StudyInstanceUIDs=${first.studyInstanceUid}`);
     await assertShows(browser, slices, first);
+  });
+
+  it("shows an image with a VOI LUT Function, which the package as published leaves black", async () => {
+    const file = corpusPath("mg", "gh133_mg_voilut_icon.dcm");
+    const studyInstanceUid = dicomParser.parseDicom(readFileSync(file)).string("x0020000d") ?? "";
+    await store(server.url, [file]);
+    await browser.page.goto(`${server.url}/viewer?StudyInstanceUIDs=${studyInstanceUid}`);
+    for (const deadline = Date.now() + 30_000; ; await wait(100)) {
+      const state = await readViewport(browser.page, step);
+      if (state?.picture.levels.some((level) => level > 200)) break;
+      if (Date.now() > deadline) assert.fail(`The viewport stayed black: ${browser.problems().join("; ")}`);
+    }
   });
 
   it("met no error, and called no other host", () => {

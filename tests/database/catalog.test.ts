@@ -18,32 +18,6 @@ describe("the catalog", () => {
   });
   after(() => database.drop());
 
-  function record(
-    study: string,
-    series: string,
-    instance: string,
-    columns: InstanceRecord["instance"]["columns"] = {},
-  ): InstanceRecord {
-    return {
-      study: { uid: study, columns: { patient_id: "P" }, attributes: {} },
-      series: { uid: series, columns: { modality: "CT" }, attributes: {} },
-      instance: {
-        uid: instance,
-        columns: { sop_class_uid: "1.2", ...columns },
-        attributes: {},
-        metadata: Buffer.from(instance),
-        transferSyntaxUid: "1.2",
-        blobKey: freshKey(),
-        byteLength: 1,
-        sha256: createHash("sha256").update(instance).digest(),
-        dataSetOffset: 0,
-        frameTable: undefined,
-        bulkData: undefined,
-        warnings: [],
-      },
-    };
-  }
-
   it("has a column for every attribute that can be matched", async () => {
     for (const { level, column } of levelAttributes) {
       if (column !== undefined)
@@ -82,9 +56,9 @@ describe("the catalog", () => {
     t.after(() => second.destroy());
     const catalogs = [createCatalog(database.knex), createCatalog(second)];
     const seriesUids = Array.from({ length: 6 }, (_, index) => `3.1.${index}`);
-    const commits = Array.from({ length: 24 }, (_, round) => {
+    const commits = Array.from({ length: 24 }, async (_, round) => {
       const records = seriesUids.map((series) => record("3.1", series, `${series}.${round}`));
-      return catalogs[round % 2]?.commit(round % 4 < 2 ? records : records.toReversed());
+      await catalogs[round % 2]?.commit(round % 4 < 2 ? records : records.toReversed());
     });
     await Promise.all(commits);
     const series = await catalogs[0]?.findSeries({ studyInstanceUid: "3.1" });
@@ -136,3 +110,29 @@ describe("the catalog", () => {
     await assert.rejects(catalog.check(), { code: "database-unavailable" });
   });
 });
+
+function record(
+  study: string,
+  series: string,
+  instance: string,
+  columns: InstanceRecord["instance"]["columns"] = {},
+): InstanceRecord {
+  return {
+    study: { uid: study, columns: { patient_id: "P" }, attributes: {} },
+    series: { uid: series, columns: { modality: "CT" }, attributes: {} },
+    instance: {
+      uid: instance,
+      columns: { sop_class_uid: "1.2", ...columns },
+      attributes: {},
+      metadata: Buffer.from(instance),
+      transferSyntaxUid: "1.2",
+      blobKey: freshKey(),
+      byteLength: 1,
+      sha256: createHash("sha256").update(instance).digest(),
+      dataSetOffset: 0,
+      frameTable: undefined,
+      bulkData: undefined,
+      warnings: [],
+    },
+  };
+}

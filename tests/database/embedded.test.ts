@@ -102,7 +102,7 @@ describe("embedded PostgreSQL", { concurrency: 3 }, () => {
     process.kill(pid, "SIGKILL");
     await killed.exited;
     await untilGone(pid);
-    const other = spawn("sleep", ["60"]);
+    const other = spawn(process.execPath, ["-e", "setTimeout(() => undefined, 60_000)"]);
     await once(other, "spawn");
     const file = path.join(folder, "cluster", "postmaster.pid");
     const lines = (await readFile(file, "utf8")).split("\n");

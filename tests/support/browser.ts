@@ -51,7 +51,10 @@ function watch(context: BrowserContext, origin: string, problems: string[]): voi
     if (isForeign(request, origin)) problems.push(`A foreign host was called: ${request.url()}`);
   });
   context.on("requestfailed", (request) => {
-    problems.push(`A request failed: ${request.method()} ${request.url()}: ${request.failure()?.errorText ?? ""}`);
+    const reason = request.failure()?.errorText ?? "";
+    // The page itself gave up the request, mostly because it was left.
+    if (reason === "net::ERR_ABORTED") return;
+    problems.push(`A request failed: ${request.method()} ${request.url()}: ${reason}`);
   });
   context.on("response", (response) => {
     if (response.status() >= 400) problems.push(`Status ${response.status()}: ${response.url()}`);
