@@ -65,10 +65,13 @@ export const privatePrefix = "tmp/";
 
 const keyPattern = /^[0-9a-z-]+(\/[0-9a-z-]+)*$/;
 
-/** A key that was never used: random, and spread over 65,536 prefixes (`3f/a2/3fa2b1c0-...`). */
+/**
+ * A key that was never used: random, and spread over 256 prefixes (`3f/3fa2b1c0-...`). More prefixes would make most
+ * puts of a young archive wait until a new folder is durable.
+ */
 export function freshKey(): string {
   const name = randomUUID();
-  return `${name.slice(0, 2)}/${name.slice(2, 4)}/${name}`;
+  return `${name.slice(0, 2)}/${name}`;
 }
 
 /** Whether `key` may name an object: a relative path without dots, of at most 200 characters. */

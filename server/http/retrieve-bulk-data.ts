@@ -4,7 +4,7 @@ import { negotiate } from "./media-type.ts";
 import { multipartRelated } from "./multipart-writer.ts";
 import { type BulkDataParams, instanceUidsOf } from "./params.ts";
 import type { Reply, Request } from "./reply.ts";
-import { framesReply } from "./retrieve-frames.ts";
+import { framesReply, immutableHeaders } from "./retrieve-frames.ts";
 
 const mediaType = "application/octet-stream";
 /** Single part first: that is what `*` and the absence of Accept get. */
@@ -18,14 +18,13 @@ export async function retrieveBulkData(request: Request<BulkDataParams>): Promis
   if (value.kind === "frames") return framesReply(value.frames, request.accept, false);
   const offer = negotiate(request.accept, offers);
   if (!offer) throw new ArchiveError("not-acceptable", `Bulk data is available as ${mediaType}.`);
-  const cacheControl = "private, max-age=31536000, immutable";
   const { byteLength, bytes } = value;
   if (!offer.multipart) {
-    const headers = { "Content-Type": mediaType, "Content-Length": `${byteLength}`, "Cache-Control": cacheControl };
+    const headers = { "Content-Type": mediaType, "Content-Length": `${byteLength}`, ...immutableHeaders };
     return { status: 200, headers, body: bytes };
   }
   const { contentType, body } = multipartRelated([{ contentType: mediaType, byteLength, body: bytes }], {
     type: mediaType,
   });
-  return { status: 200, headers: { "Content-Type": contentType, "Cache-Control": cacheControl }, body };
+  return { status: 200, headers: { "Content-Type": contentType, ...immutableHeaders }, body };
 }

@@ -6,8 +6,8 @@ import { multipartRelated } from "./multipart-writer.ts";
 import { type FrameParams, instanceUidsOf } from "./params.ts";
 import type { Reply, Request } from "./reply.ts";
 
-/** Frames never change: the bytes under a UID are immutable. */
-const cacheControl = "private, max-age=31536000, immutable";
+/** The bytes under a UID never change; how they are wrapped and named does, with Accept. */
+export const immutableHeaders = { "Cache-Control": "private, max-age=31536000, immutable", Vary: "Accept" };
 
 export async function retrieveFrames(request: Request<FrameParams>): Promise<Reply> {
   const numbers = request.params.frames;
@@ -36,11 +36,11 @@ export async function framesReply(
   const contentType = `${offer.mediaType}; transfer-syntax=${transferSyntaxUid}`;
   if (!offer.multipart) {
     for await (const frame of frames.frames) {
-      return { status: 200, headers: { "Content-Type": contentType, "Cache-Control": cacheControl }, body: frame };
+      return { status: 200, headers: { "Content-Type": contentType, ...immutableHeaders }, body: frame };
     }
   }
   const { contentType: multipartType, body } = multipartRelated(parts(frames, contentType), { type: offer.mediaType });
-  return { status: 200, headers: { "Content-Type": multipartType, "Cache-Control": cacheControl }, body };
+  return { status: 200, headers: { "Content-Type": multipartType, ...immutableHeaders }, body };
 }
 
 async function* parts({ frames }: RetrievedFrames, contentType: string) {

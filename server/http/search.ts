@@ -15,7 +15,12 @@ export function searchHandler<Params>(scopeOf: (params: Params) => SearchScope) 
     const warning = query.warnings.map((text) => `299 noctis "${text}"`).join(", ");
     return {
       status: 200,
-      headers: { "Content-Type": contentType, "Cache-Control": "no-cache", ...(warning && { Warning: warning }) },
+      headers: {
+        "Content-Type": contentType,
+        "Cache-Control": "no-cache",
+        Vary: "Accept",
+        ...(warning && { Warning: warning }),
+      },
       body: jsonArray(first, answers),
     };
   };

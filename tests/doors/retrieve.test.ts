@@ -123,6 +123,7 @@ describe("GET of studies, series, instances, metadata, frames and bulk data", ()
     assert.equal(uri, `${server.url}${instancePath()}/bulkdata/00282000`);
     const value = await fetch(uri);
     assert.equal(value.headers.get("content-type"), "application/octet-stream");
+    assert.equal(value.headers.get("vary"), "Accept");
     assert.deepEqual(Buffer.from(await value.arrayBuffer()), Buffer.from(overlay));
     const path = uri.slice(server.url.length);
     const [part] = await parts(path, 'multipart/related; type="application/octet-stream"');
@@ -148,6 +149,8 @@ describe("GET of studies, series, instances, metadata, frames and bulk data", ()
     });
     assert.equal(single.headers.get("content-type"), "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1");
     assert.equal((await single.arrayBuffer()).byteLength, 16);
+    // A browser keeps frames for long, and asks for them in several types.
+    assert.equal(single.headers.get("vary"), "Accept");
     await request(server.url)
       .get(`${instancePath(other)}/frames/1`)
       .set("Accept", "image/jpeg")
