@@ -1,16 +1,22 @@
 /** Blobs in a local folder: one file an object, durable before `put` resolves. */
 import { randomUUID } from "node:crypto";
-import { open, type FileHandle, link, mkdir, readdir, rename, rm, stat, unlink, writeFile } from "node:fs/promises";
+import { open, type FileHandle, mkdir, readdir, rename, rm, stat, unlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Readable } from "node:stream";
 import { callbackify } from "node:util";
 import { ArchiveError } from "../server/errors.ts";
-import { inBlocks } from "./blocks.ts";
+import { inGroups } from "./blocks.ts";
 import { assertKey, isKey, noSuchBlob, privatePrefix } from "./blobs.ts";
 import type { BlobEntry, Blobs, ByteRange, PutOptions } from "./blobs.ts";
 
-/** Size of one write and of one read, in bytes. */
+/** Size of one read, in bytes. */
 const blockLength = 256 * 1024;
+
+/** Chunks of the body are gathered to this many bytes, and written in one call. */
+const writeLength = 1024 * 1024;
+
+/** Chunks in one call: IOV_MAX of Linux is 1,024. */
+const chunksAtOnce = 512;
 
 /** A temporary file older than this (milliseconds) belongs to a process that died. */
 const staleAfter = 24 * 3600_000;
@@ -20,7 +26,8 @@ const removalsAtOnce = 16;
 
 /**
  * Opens (and makes, when absent) the folder. Throws `storage-unavailable` when it cannot be written.
- * A put writes to `tmp/` and links the finished file to its key, so nothing half written has a key.
+ * A put writes to `tmp/` and renames the finished file to its key, so nothing half written has a key. Keys come from
+ * `freshKey` and are never used twice, so no name is taken.
  */
 export async function openFileBlobs(options: { readonly folder: string }): Promise<Blobs> {
   const folder = path.resolve(options.folder);
@@ -46,9 +53,10 @@ export async function openFileBlobs(options: { readonly folder: string }): Promi
           await publish(draft, file);
         });
         return { key, byteLength, modifiedAt: new Date() };
-      } finally {
+      } catch (error) {
         // Harmless when it fails: what is left in tmp/ has no key and is swept later.
         await rm(draft, { force: true }).catch(() => undefined);
+        throw error;
       }
     },
     get: async (key, range) => openStream(fileOf(key), range),
@@ -75,14 +83,13 @@ export async function openFileBlobs(options: { readonly folder: string }): Promi
 
 /** Writes and syncs `file`; gives its length. An error of the body passes as it is, one of the disk is translated. */
 async function write(file: string, body: AsyncIterable<Uint8Array>, options: PutOptions = {}): Promise<number> {
-  const blocks = inBlocks(body, blockLength, options.signal);
+  const gathered = inGroups(body, writeLength, chunksAtOnce, options.signal);
   let handle: FileHandle | undefined;
   let position = 0;
   try {
-    for await (const block of blocks) {
+    for await (const chunks of gathered) {
       handle ??= await onDisk(() => open(file, "wx", 0o600));
-      await writeFully(handle, block, position);
-      position += block.byteLength;
+      position += await writeFully(handle, chunks, position);
     }
     handle ??= await onDisk(() => open(file, "wx", 0o600));
     await syncData(handle);
@@ -96,39 +103,38 @@ async function syncData(handle: FileHandle): Promise<void> {
   await onDisk(() => handle.datasync());
 }
 
-/** One `write` may take less than it was given. */
-async function writeFully(handle: FileHandle, block: Buffer, position: number): Promise<void> {
+/** Writes all of `chunks` from `position` on, though one call may take less; gives their length. */
+async function writeFully(handle: FileHandle, chunks: readonly Uint8Array[], position: number): Promise<number> {
+  const total = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  let left = [...chunks];
   let written = 0;
-  while (written < block.byteLength) {
-    const offset = written;
-    const { bytesWritten } = await onDisk(() =>
-      handle.write(block, offset, block.byteLength - offset, position + offset),
-    );
+  while (written < total) {
+    const { bytesWritten } = await onDisk(() => handle.writev(left, position + written));
     written += bytesWritten;
+    left = withoutFirst(left, bytesWritten);
   }
+  return total;
 }
 
-/** Gives the finished file its key, which must be free, and makes the name durable. */
+/** `chunks` without their first `count` bytes. */
+function withoutFirst(chunks: readonly Uint8Array[], count: number): Uint8Array[] {
+  let skip = count;
+  return chunks.flatMap((chunk) => {
+    const rest = chunk.subarray(Math.min(skip, chunk.byteLength));
+    skip -= chunk.byteLength - rest.byteLength;
+    return rest.byteLength > 0 ? [rest] : [];
+  });
+}
+
+/** Gives the finished file its key, and makes the name durable. */
 async function publish(draft: string, file: string): Promise<void> {
-  try {
-    await link(draft, file);
-  } catch (error) {
-    if (codeOf(error) === "EEXIST") throw taken(error);
-    // Some file systems have no hard links. The check leaves a gap, which only a reused key could fall into.
-    if (!["EPERM", "ENOTSUP", "ENOSYS", "EOPNOTSUPP", "EMLINK"].includes(codeOf(error))) throw error;
-    if ((await statOrUndefined(file)) !== undefined) throw taken(error);
-    await rename(draft, file);
-  }
+  await rename(draft, file);
   try {
     await syncFolder(path.dirname(file));
   } catch (error) {
-    await rm(file, { force: true });
+    await unlink(file).catch(() => undefined);
     throw error;
   }
-}
-
-function taken(cause: unknown): ArchiveError {
-  return new ArchiveError("internal", "A key of the object store is used already.", { cause });
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Cuts a body of any chunks into blocks of one size, so that a store writes few and large ones. */
+/** Gathers the chunks of a body, so that a store writes few and large pieces: as blocks of one size, or as groups of chunks. */
 
 /** The first allocation for a block (bytes); most bodies are small. */
 const firstAllocation = 64 * 1024;
@@ -36,6 +36,38 @@ export async function* inBlocks(
     }
     ended = true;
     if (filled > 0) yield block.subarray(0, filled);
+  } finally {
+    if (!ended) await close(chunks, signal);
+  }
+}
+
+/**
+ * The chunks of `body` themselves, in groups of at least `length` bytes or of `count` chunks; only the last group is
+ * smaller, and an empty body gives none. No byte is copied. Pulling, closing and errors as in `inBlocks`.
+ */
+export async function* inGroups(
+  body: AsyncIterable<Uint8Array>,
+  length: number,
+  count: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array[], void, undefined> {
+  const chunks = body[Symbol.asyncIterator]();
+  let group: Uint8Array[] = [];
+  let gathered = 0;
+  let ended = false;
+  try {
+    while (true) {
+      signal?.throwIfAborted();
+      const next = await unlessAborted(chunks.next(), signal);
+      if (next.done === true) break;
+      group.push(next.value);
+      gathered += next.value.byteLength;
+      if (gathered < length && group.length < count) continue;
+      yield group;
+      [group, gathered] = [[], 0];
+    }
+    ended = true;
+    if (gathered > 0) yield group;
   } finally {
     if (!ended) await close(chunks, signal);
   }

@@ -8,77 +8,100 @@ import type { CommitOutcome, EntityRecord, InstanceRecord, PatientIdentity } fro
  */
 export async function commitInstances(knex: Knex, records: readonly InstanceRecord[]): Promise<CommitOutcome[]> {
   return knex.transaction(async (trx) => {
-    const studies = await insertStudies(trx, records);
-    const series = await insertSeries(trx, records, studies);
-    const seriesIdOf = (record: InstanceRecord) => known(series, seriesKey(record));
-    const committed = await insertInstances(trx, records, seriesIdOf);
+    const series = await resolveSeries(trx, records);
+    const seriesOf = (record: InstanceRecord) => known(series, seriesKey(record));
+    const committed = await insertInstances(trx, records, seriesOf);
     await reviseSeries(trx, committed);
-    const stored = await storedHashes(trx, records, seriesIdOf);
+    const allCommitted = committed.size === records.length;
+    const stored = allCommitted ? new Map<string, Buffer>() : await storedHashes(trx, records, seriesOf);
     return records.map((record): CommitOutcome => {
-      const study = known(studies, record.study.uid);
-      if (committed.get(record.instance.blobKey) !== undefined) {
-        return { status: "committed", patient: study.patient };
-      }
-      const sha256 = stored.get(`${seriesIdOf(record)}/${record.instance.uid}`);
+      const { id, patient } = seriesOf(record);
+      if (committed.has(record.instance.blobKey)) return { status: "committed", patient };
+      const sha256 = stored.get(`${id}/${record.instance.uid}`);
       return { status: "duplicate", identical: sha256?.equals(record.instance.sha256) ?? false };
     });
   });
 }
 
-interface StudyKey {
+interface SeriesKey {
   readonly id: number;
   readonly patient: PatientIdentity;
 }
 
+/** The series of `records`, made where they are missing. Mostly they are there, and one query tells. */
+async function resolveSeries(
+  trx: Knex.Transaction,
+  records: readonly InstanceRecord[],
+): Promise<ReadonlyMap<string, SeriesKey>> {
+  const entities = distinct(records, seriesKey);
+  const found = await findSeries(trx, entities);
+  const missing = entities.filter((record) => !found.has(seriesKey(record)));
+  if (missing.length === 0) return found;
+  await insertSeries(trx, missing, await insertStudies(trx, missing));
+  return findSeries(trx, entities);
+}
+
+async function findSeries(
+  trx: Knex.Transaction,
+  entities: readonly InstanceRecord[],
+): Promise<ReadonlyMap<string, SeriesKey>> {
+  const found: ({ id: number; study: string; series: string } & PatientIdentity)[] = await trx("series")
+    .join("study", "study.id", "series.study_id")
+    .select({
+      id: "series.id",
+      study: "study_instance_uid",
+      series: "series_instance_uid",
+      patientId: "patient_id",
+      issuerOfPatientId: "issuer_of_patient_id",
+    })
+    .whereIn(
+      ["study_instance_uid", "series_instance_uid"],
+      entities.map(({ study, series }) => [study.uid, series.uid]),
+    );
+  return new Map(found.map(({ id, study, series, ...patient }) => [`${study}/${series}`, { id, patient }]));
+}
+
+/** The ids of the studies of `records`, made where they are missing, by UID. */
 async function insertStudies(
   trx: Knex.Transaction,
   records: readonly InstanceRecord[],
-): Promise<Map<string, StudyKey>> {
+): Promise<ReadonlyMap<string, number>> {
   const entities = distinct(records, (record) => record.study.uid);
   const rows = entities.map(({ study }) => ({ study_instance_uid: study.uid, ...values(study) }));
   await trx("study").insert(rows).onConflict("study_instance_uid").ignore();
-  const found: ({ id: number; uid: string } & PatientIdentity)[] = await trx("study")
-    .select({ id: "id", uid: "study_instance_uid", patientId: "patient_id", issuerOfPatientId: "issuer_of_patient_id" })
+  const found: { id: number; uid: string }[] = await trx("study")
+    .select({ id: "id", uid: "study_instance_uid" })
     .whereIn(
       "study_instance_uid",
       entities.map(({ study }) => study.uid),
     );
-  return new Map(found.map(({ id, uid, ...patient }) => [uid, { id, patient }]));
+  return new Map(found.map(({ id, uid }) => [uid, id]));
 }
 
 async function insertSeries(
   trx: Knex.Transaction,
-  records: readonly InstanceRecord[],
-  studies: ReadonlyMap<string, StudyKey>,
-): Promise<Map<string, number>> {
-  const entities = distinct(records, seriesKey);
+  entities: readonly InstanceRecord[],
+  studies: ReadonlyMap<string, number>,
+): Promise<void> {
   const rows = entities.map(({ study, series }) => ({
-    study_id: known(studies, study.uid).id,
+    study_id: known(studies, study.uid),
     series_instance_uid: series.uid,
     ...values(series),
   }));
   await trx("series").insert(rows).onConflict(["study_id", "series_instance_uid"]).ignore();
-  const found: { id: number; series_instance_uid: string; study_instance_uid: string }[] = await trx("series")
-    .join("study", "study.id", "series.study_id")
-    .select("series.id", "series_instance_uid", "study_instance_uid")
-    .whereIn(
-      ["series.study_id", "series.series_instance_uid"],
-      rows.map((row) => [row.study_id, row.series_instance_uid]),
-    );
-  return new Map(found.map((row) => [`${row.study_instance_uid}/${row.series_instance_uid}`, row.id]));
 }
 
 /** The series id of each new instance by its blob key; an instance that is there already is left out. */
 async function insertInstances(
   trx: Knex.Transaction,
   records: readonly InstanceRecord[],
-  seriesIdOf: (record: InstanceRecord) => number,
+  seriesOf: (record: InstanceRecord) => SeriesKey,
 ): Promise<Map<string, number>> {
   const sorted = distinct(records, (record) => `${seriesKey(record)}/${record.instance.uid}`);
   const rows = sorted.map((record) => {
     const { instance } = record;
     return {
-      series_id: seriesIdOf(record),
+      series_id: seriesOf(record).id,
       sop_instance_uid: instance.uid,
       ...values(instance),
       metadata: instance.metadata,
@@ -104,12 +127,14 @@ async function reviseSeries(trx: Knex.Transaction, committed: ReadonlyMap<string
   const counts = new Map<number, number>();
   for (const id of committed.values()) counts.set(id, (counts.get(id) ?? 0) + 1);
   if (counts.size === 0) return;
-  const ids = [...counts.keys()].sort((one, other) => one - other);
-  await trx("series").select("id").whereIn("id", ids).orderBy("id").forNoKeyUpdate();
+  const ids = [...counts.keys()];
+  // The rows are locked in the order of their ids first: an update takes them in an order of its own.
   await trx.raw(
-    `update series set instance_count = instance_count + added.count, revision = revision + 1, updated_at = now()
-     from unnest(?::bigint[], ?::bigint[]) as added (id, count) where series.id = added.id`,
-    [ids, ids.map((id) => counts.get(id) ?? 0)],
+    `with added as (select * from unnest(?::bigint[], ?::bigint[]) as added (id, count)),
+       locked as materialized (select id from series where id = any (?::bigint[]) order by id for no key update)
+     update series set instance_count = instance_count + added.count, revision = revision + 1, updated_at = now()
+     from locked join added using (id) where series.id = locked.id`,
+    [ids, ids.map((id) => counts.get(id) ?? 0), ids],
   );
 }
 
@@ -117,13 +142,13 @@ async function reviseSeries(trx: Knex.Transaction, committed: ReadonlyMap<string
 async function storedHashes(
   trx: Knex.Transaction,
   records: readonly InstanceRecord[],
-  seriesIdOf: (record: InstanceRecord) => number,
+  seriesOf: (record: InstanceRecord) => SeriesKey,
 ): Promise<Map<string, Buffer>> {
   const found: { series_id: number; sop_instance_uid: string; sha256: Buffer }[] = await trx("instance")
     .select("series_id", "sop_instance_uid", "sha256")
     .whereIn(
       ["series_id", "sop_instance_uid"],
-      records.map((record) => [seriesIdOf(record), record.instance.uid]),
+      records.map((record) => [seriesOf(record).id, record.instance.uid]),
     );
   return new Map(found.map((row) => [`${row.series_id}/${row.sop_instance_uid}`, row.sha256]));
 }

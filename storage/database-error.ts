@@ -2,10 +2,12 @@
 import { ArchiveError } from "../server/errors.ts";
 
 /** Codes of PostgreSQL (Appendix A, "PostgreSQL Error Codes") and of the system: the same may work when tried later. */
-const unavailable = /^(08...|28...|3D000|53[023]00|57P0[1-5]|57014|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
+const unavailable =
+  /^(08...|28...|3D000|53[023]00|57P0[1-5]|57014|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
 const diskFull = "53100";
 /** What pg and Knex say without a code. */
-const lostConnection = /Connection terminated|timeout exceeded|timeout expired|not queryable|Timeout acquiring|Unable to acquire/;
+const lostConnection =
+  /Connection terminated|timeout exceeded|timeout expired|not queryable|Timeout acquiring|Unable to acquire/;
 
 /**
  * Runs `work`; an error of the connection becomes `database-unavailable`, a full disk `storage-full`. Anything else

@@ -21,14 +21,6 @@ blobContract("files", async () => {
 });
 
 describe("blobs: files only", () => {
-  it("refuses a key that is taken and keeps the first bytes", async (t) => {
-    const blobs = await openFileBlobs({ folder: await temporaryFolder(t) });
-    const key = freshKey();
-    await blobs.put(key, oneChunk("first"));
-    await assert.rejects(blobs.put(key, oneChunk("second")), /used already/);
-    assert.equal((await blobs.read(key, { offset: 0, length: 5 })).toString(), "first");
-  });
-
   it("leaves no temporary file behind", async (t) => {
     const folder = await temporaryFolder(t);
     const blobs = await openFileBlobs({ folder });
