@@ -17,40 +17,35 @@ function url(protocols: RegExp, form: string) {
 const postgres = url(/^postgres(ql)?:$/, "postgresql://user:password@host:port/database");
 const web = url(/^https?:$/, "https://host:port");
 
-const schema = z
-  .object({
-    HTTP_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on; 0.0.0.0 for every interface."),
-    HTTP_PORT: port.default(8080).describe("Port to listen on; 0 for a free one."),
-    PUBLIC_URL: web.optional().describe("Address under which clients reach the server, when a proxy is in front."),
-    DATA_DIR: z
-      .string()
-      .min(1)
-      .default("data")
-      .transform((text) => path.resolve(text))
-      .describe("Folder of everything that is kept on this machine."),
-    DATABASE_URL: postgres.optional().describe("PostgreSQL; unset: one of its own below DATA_DIR."),
-    DATABASE_POOL: z.coerce.number().int().min(2).max(500).default(10).describe("Connections to PostgreSQL at most."),
-    S3_ENDPOINT: web.optional().describe("Object store (MinIO or any S3); unset: files below DATA_DIR."),
-    S3_BUCKET: z.string().min(3).default("noctis").describe("Bucket; made when missing."),
-    S3_ACCESS_KEY: z.string().min(1).optional().describe("Access key of the object store."),
-    S3_SECRET_KEY: z.string().min(1).optional().describe("Secret key of the object store."),
-    S3_REGION: z.string().min(1).default("us-east-1").describe("Region of the object store."),
-    LOG_LEVEL: level.default("info").describe("Lowest level that is logged, as JSON lines on stdout."),
-    STOP_TIMEOUT: z.coerce
-      .number()
-      .int()
-      .min(1)
-      .max(3600)
-      .default(30)
-      .describe("Seconds that requests under way get when the server stops."),
-  })
-  .superRefine((settings, context) => {
-    if (settings.S3_ENDPOINT === undefined) return;
-    for (const name of ["S3_ACCESS_KEY", "S3_SECRET_KEY"] as const) {
-      if (settings[name] === undefined)
-        context.addIssue({ code: "custom", path: [name], message: "is needed with S3_ENDPOINT" });
-    }
-  });
+const schema = z.object({
+  HTTP_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on; 0.0.0.0 for every interface."),
+  HTTP_PORT: port.default(8080).describe("Port to listen on; 0 for a free one."),
+  PUBLIC_URL: web.optional().describe("Address under which clients reach the server, when a proxy is in front."),
+  DATA_DIR: z
+    .string()
+    .min(1)
+    .default("data")
+    .transform((text) => path.resolve(text))
+    .describe("Folder of everything that is kept on this machine."),
+  DATABASE_URL: postgres.optional().describe("PostgreSQL; unset: one of its own below DATA_DIR."),
+  DATABASE_POOL: z.coerce.number().int().min(2).max(500).default(10).describe("Connections to PostgreSQL at most."),
+  S3_ENDPOINT: web.optional().describe("Object store (MinIO or any S3); unset: files below DATA_DIR."),
+  S3_BUCKET: z.string().min(3).default("noctis").describe("Bucket; made when missing."),
+  S3_ACCESS_KEY: z.string().min(1).optional().describe("Access key of the object store."),
+  S3_SECRET_KEY: z.string().min(1).optional().describe("Secret key of the object store."),
+  S3_REGION: z.string().min(1).default("us-east-1").describe("Region of the object store."),
+  LOG_LEVEL: level.default("info").describe("Lowest level that is logged, as JSON lines on stdout."),
+  STOP_TIMEOUT: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(3600)
+    .default(30)
+    .describe("Seconds that requests under way get when the server stops."),
+});
+
+/** An object store is reached with both; checked apart, since zod skips checks across settings when one is faulty. */
+const neededWithS3 = ["S3_ACCESS_KEY", "S3_SECRET_KEY"] as const;
 
 /** The settings in force. */
 export type Config = z.infer<typeof schema>;
@@ -66,8 +61,12 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ""),
   );
   const parsed = schema.safeParse(set);
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map(({ path: at, message }) => `  ${at.join(".")}: ${message}`);
+  const missing = neededWithS3.filter((name) => set["S3_ENDPOINT"] !== undefined && set[name] === undefined);
+  if (parsed.success && missing.length === 0) return parsed.data;
+  const faults = [
+    ...(parsed.error?.issues ?? []).map(({ path: at, message }) => `  ${at.join(".")}: ${message}`),
+    ...missing.map((name) => `  ${name}: is needed with S3_ENDPOINT`),
+  ];
   throw new ConfigError(`These settings are not understood:\n${faults.join("\n")}`);
 }
 
@@ -89,9 +88,11 @@ export function describeConfig(config: Config): ConfigLine[] {
 
 function masked(name: string, value: string): string {
   if (/SECRET|PASSWORD/.test(name)) return "********";
-  if (name !== "DATABASE_URL" || !URL.canParse(value)) return value;
+  if (!URL.canParse(value)) return value;
   const address = new URL(value);
+  const inQuery = address.searchParams.has("password");
+  if (address.password === "" && !inQuery) return value;
   if (address.password !== "") address.password = "********";
-  if (address.searchParams.has("password")) address.searchParams.set("password", "********");
+  if (inQuery) address.searchParams.set("password", "********");
   return address.toString();
 }

@@ -48,11 +48,11 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
 
 async function open(config: Config, log: Log, opened: Closing[]): Promise<string> {
   const databaseUrl = config.DATABASE_URL ?? (await openEmbedded(config, log, opened));
-  const knex = await connectDatabase({ url: databaseUrl, poolSize: config.DATABASE_POOL });
+  const knex = await connectDatabase({ url: databaseUrl, poolSize: config.DATABASE_POOL, log });
   opened.push(() => knex.destroy());
   const applied = await migrate(knex);
   if (applied.length > 0) log.info({ migrations: applied }, "migrations applied");
-  const blobs = await openBlobs(config);
+  const blobs = await openBlobs(config, log);
   opened.push(() => blobs.close());
   const archive = createArchive({ blobs, catalog: createCatalog(knex), log });
   if (!readManifest(viewerBuildFolder)) log.warn({}, "the viewer is not installed; install it with: npm run viewer");
@@ -68,12 +68,12 @@ async function openEmbedded(config: Config, log: Log, opened: Closing[]): Promis
   return postgres.connectionString;
 }
 
-function openBlobs(config: Config): Promise<Blobs> {
+function openBlobs(config: Config, log: Log): Promise<Blobs> {
   const { S3_ENDPOINT: endpoint, S3_BUCKET: bucket, S3_ACCESS_KEY: accessKey, S3_SECRET_KEY: secretKey } = config;
   if (endpoint === undefined || accessKey === undefined || secretKey === undefined) {
     return openFileBlobs({ folder: path.join(config.DATA_DIR, "objects") });
   }
-  return openS3Blobs({ endpoint, bucket, accessKey, secretKey, region: config.S3_REGION });
+  return openS3Blobs({ endpoint, bucket, accessKey, secretKey, region: config.S3_REGION, log });
 }
 
 /** An idle socket, in either direction, is let go after this many milliseconds. */

@@ -33,7 +33,8 @@ export async function openFileBlobs(options: { readonly folder: string }): Promi
   const folder = path.resolve(options.folder);
   const temporary = path.join(folder, privatePrefix);
   await onDisk(async () => {
-    await mkdir(temporary, { recursive: true, mode: 0o700 });
+    const first = await mkdir(temporary, { recursive: true, mode: 0o700 });
+    if (first !== undefined) await syncParents(first, temporary);
     await removeStale(temporary);
   });
   const makeFolder = folderMaker(folder);
@@ -153,6 +154,14 @@ function folderMaker(root: string): (folder: string) => Promise<void> {
     await syncFolder(parent);
     made.add(folder);
   };
+}
+
+/** Makes the names of new folders durable: of `first` and of every one between it and `last`. */
+async function syncParents(first: string, last: string): Promise<void> {
+  for (let made = path.resolve(last); ; made = path.dirname(made)) {
+    await syncFolder(path.dirname(made));
+    if (made === path.resolve(first)) return;
+  }
 }
 
 async function syncFolder(folder: string): Promise<void> {

@@ -13,12 +13,14 @@ export async function commitInstances(knex: Knex, records: readonly InstanceReco
     const committed = await insertInstances(trx, records, seriesOf);
     await reviseSeries(trx, committed);
     const allCommitted = committed.size === records.length;
-    const stored = allCommitted ? new Map<string, Buffer>() : await storedHashes(trx, records, seriesOf);
+    const stored = allCommitted ? new Map<string, StoredInstance>() : await storedInstances(trx, records, seriesOf);
     return records.map((record): CommitOutcome => {
       const { id, patient } = seriesOf(record);
       if (committed.has(record.instance.blobKey)) return { status: "committed", patient };
-      const sha256 = stored.get(`${id}/${record.instance.uid}`);
-      return { status: "duplicate", identical: sha256?.equals(record.instance.sha256) ?? false };
+      // A commit whose answer was lost is tried again: the row is then this one's own.
+      const held = stored.get(`${id}/${record.instance.uid}`);
+      if (held?.blob_key === record.instance.blobKey) return { status: "committed", patient };
+      return { status: "duplicate", identical: held?.sha256.equals(record.instance.sha256) ?? false };
     });
   });
 }
@@ -138,19 +140,24 @@ async function reviseSeries(trx: Knex.Transaction, committed: ReadonlyMap<string
   );
 }
 
-/** SHA-256 of every instance that `records` name, as stored. */
-async function storedHashes(
+interface StoredInstance {
+  readonly sha256: Buffer;
+  readonly blob_key: string;
+}
+
+/** Hash and key of every instance that `records` name, as stored. */
+async function storedInstances(
   trx: Knex.Transaction,
   records: readonly InstanceRecord[],
   seriesOf: (record: InstanceRecord) => SeriesKey,
-): Promise<Map<string, Buffer>> {
-  const found: { series_id: number; sop_instance_uid: string; sha256: Buffer }[] = await trx("instance")
-    .select("series_id", "sop_instance_uid", "sha256")
+): Promise<Map<string, StoredInstance>> {
+  const found: (StoredInstance & { series_id: number; sop_instance_uid: string })[] = await trx("instance")
+    .select("series_id", "sop_instance_uid", "sha256", "blob_key")
     .whereIn(
       ["series_id", "sop_instance_uid"],
       records.map((record) => [seriesOf(record).id, record.instance.uid]),
     );
-  return new Map(found.map((row) => [`${row.series_id}/${row.sop_instance_uid}`, row.sha256]));
+  return new Map(found.map((row) => [`${row.series_id}/${row.sop_instance_uid}`, row]));
 }
 
 function seriesKey({ study, series }: InstanceRecord): string {

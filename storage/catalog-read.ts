@@ -31,8 +31,8 @@ export interface InstanceRow {
   readonly frameTable: Buffer | null;
 }
 
-/** Rows fetched at a time. */
-const pageSize = 500;
+/** Rows fetched at a time: the metadata or the frame table of one may be a megabyte. */
+const pageSize = 100;
 
 export async function findSeries(knex: Knex, selector: Selector): Promise<SeriesRow[]> {
   const { studyInstanceUid, seriesInstanceUid } = selector;

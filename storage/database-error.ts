@@ -3,7 +3,7 @@ import { ArchiveError } from "../server/errors.ts";
 
 /** Codes of PostgreSQL (Appendix A, "PostgreSQL Error Codes") and of the system: the same may work when tried later. */
 const unavailable =
-  /^(08...|28...|3D000|53[023]00|57P0[1-5]|57014|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
+  /^(08...|28...|3D000|53[023]00|57P0[1-5]|57014|25006|ECONNREFUSED|ECONNRESET|ECONNABORTED|EHOSTUNREACH|ENETUNREACH|EPIPE|EPROTO|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)$/;
 const diskFull = "53100";
 /** What pg and Knex say without a code. */
 const lostConnection =

@@ -87,7 +87,9 @@ export function describe(file: ScannedFile): {
     ...file.warnings.map(({ message }) => message),
     ...metaFaults(file, identifiers),
     ...uidFaults(identifiers),
-    ...unknownTerms.map((term) => `SpecificCharacterSet has the unknown term ${JSON.stringify(term.slice(0, 32).replaceAll("\0", " "))}.`),
+    ...unknownTerms.map(
+      (term) => `SpecificCharacterSet has the unknown term ${JSON.stringify(term.slice(0, 32).replaceAll("\0", " "))}.`,
+    ),
     ...study.faults,
     ...series.faults,
     ...instance.faults,

@@ -9,6 +9,8 @@ import { toDate, toTime } from "./index-values.ts";
 /** Matches answered when the client sets no limit, and at most. */
 export const defaultLimit = 1000;
 export const largestLimit = 10_000;
+/** Characters of a name to look for: PostgreSQL refuses regular expressions that are too complex. */
+const longestName = 1024;
 
 /** What to search, and within what. */
 export interface SearchScope {
@@ -42,7 +44,7 @@ export function parseQuery(scope: SearchScope, parameters: QueryParameters): Que
   for (const [name, value] of parameters) {
     if (name === "limit") limit = Math.min(count(name, value), largestLimit);
     else if (name === "offset") offset = count(name, value);
-    else if (name === "includefield") value.split(",").forEach((field) => included.add(includedTag(field.trim())));
+    else if (name === "includefield") fieldsOf(value).forEach((field) => included.add(includedTag(field)));
     else if (name === "fuzzymatching") warnings.push(...fuzzyWarning(value));
     else if (name === "accept" || name === "charset") continue;
     else conditions.push(...keyCondition(scope, name, value, warnings));
@@ -71,6 +73,10 @@ function uidCondition(level: Level, column: string, uid: Uid | undefined): Condi
 function count(name: string, value: string): number {
   if (/^\d{1,9}$/.test(value)) return Number(value);
   throw new ArchiveError("invalid-query", `${name} is not a whole number of 0 or more.`);
+}
+
+function fieldsOf(value: string): string[] {
+  return value.split(",").flatMap((field) => field.trim() || []);
 }
 
 /** PS3.18 8.3.4.3: `all`, a keyword or a tag; of a path into a sequence, the sequence. */
@@ -102,6 +108,8 @@ function fuzzyWarning(value: string): string[] {
 /** No condition for universal matching (PS3.4 C.2.2.2.3), nor for an attribute that is not matched. */
 function keyCondition(scope: SearchScope, name: string, value: string, warnings: string[]): Condition[] {
   const tag = tagOf(name.split(".", 1)[0] ?? "", name);
+  // No DICOM value holds U+0000, and PostgreSQL has no text with it.
+  if (value.includes("\0")) throw new ArchiveError("invalid-query", `${shown(name)} holds a NUL character.`);
   if (tag === computed.modalitiesInStudy) {
     const modalities = textMatch("CS", value);
     return modalities ? [{ modalitiesInStudy: modalities }] : [];
@@ -125,7 +133,7 @@ function matchOf(attribute: LevelAttribute, value: string): Match | undefined {
   if (attribute.vr === "DA") return rangeMatch(attribute.keyword, value, toDate, toDate);
   if (attribute.vr === "TM") return rangeMatch(attribute.keyword, value, toTime, toLatestTime);
   if (attribute.vr === "IS") return { kind: "equal", value: integerKey(attribute.keyword, value) };
-  return attribute.vr === "PN" ? nameMatch(value) : textMatch(attribute.vr, value);
+  return attribute.vr === "PN" ? nameMatch(attribute.keyword, value) : textMatch(attribute.vr, value);
 }
 
 /** PS3.4 C.2.2.2.2: a list of UIDs, joined by backslash, or by comma as PS3.18 8.3.4.1 has it. */
@@ -190,8 +198,11 @@ function likePattern(value: string): string {
 }
 
 /** A name matches when one of its component groups does, or, when the key has several, when each of them does. */
-function nameMatch(value: string): Match {
-  const groups = value.split("=").map((group) => group.replace(/[\^ ]+$/, ""));
+function nameMatch(keyword: string, value: string): Match {
+  if (value.length > longestName) {
+    throw new ArchiveError("invalid-query", `${keyword} has more than ${longestName} characters.`);
+  }
+  const groups = value.split("=").map((group) => group.replace(/(?<![\^ ])[\^ ]+$/, ""));
   const patterns = groups.map((group) => (group === "" ? "[^=]*" : `${namePattern(group)}[\\^ ]*`));
   return { kind: "name", regularExpression: `${groups.length > 1 ? "^" : ""}=${patterns.join("=")}=` };
 }
@@ -199,6 +210,6 @@ function nameMatch(value: string): Match {
 function namePattern(group: string): string {
   return group
     .replaceAll(/[\\.^$+()[\]{}|]/g, String.raw`\$&`)
-    .replaceAll("*", "[^=]*")
+    .replaceAll(/\*+/g, "[^=]*")
     .replaceAll("?", "[^=]");
 }

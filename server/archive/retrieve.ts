@@ -27,8 +27,10 @@ export interface RetrievedInstance {
   readonly sopInstanceUid: string;
   readonly transferSyntaxUid: string;
   readonly byteLength: number;
-  /** The stored bytes, all of them, as they came. */
-  readonly bytes: () => Promise<AsyncIterable<Buffer>>;
+  /** SHA-256 of the stored bytes. */
+  readonly sha256: Buffer;
+  /** The stored bytes, all of them, as they came; the object is opened when the first are asked for. */
+  readonly bytes: () => AsyncIterable<Buffer>;
 }
 
 /** The metadata of a study, a series or an instance. */
@@ -72,8 +74,9 @@ interface Located {
 export function createRetrieve(blobs: Blobs, catalog: Catalog) {
   /** Frame requests come in hundreds for one instance. Rows never change; the time bounds how long a removed one stays. */
   const located = new LRUCache<string, Located>({
-    maxSize: 32 * 2 ** 20,
-    sizeCalculation: ({ row }) => 1024 + 64 * (row.frameTable?.length ?? 0),
+    maxSize: 64 * 2 ** 20,
+    // Four bytes of a table become an object of about a hundred.
+    sizeCalculation: ({ row }) => 1024 + 25 * (row.frameTable?.length ?? 0),
     ttl: 15_000,
   });
 
@@ -104,8 +107,9 @@ export function createRetrieve(blobs: Blobs, catalog: Catalog) {
   }
 
   function toRetrieved(row: InstanceRow): RetrievedInstance {
-    const { seriesInstanceUid, sopInstanceUid, transferSyntaxUid, byteLength, blobKey } = row;
-    return { seriesInstanceUid, sopInstanceUid, transferSyntaxUid, byteLength, bytes: () => blobs.get(blobKey) };
+    const { seriesInstanceUid, sopInstanceUid, transferSyntaxUid, byteLength, sha256, blobKey } = row;
+    const bytes = () => opened(() => blobs.get(blobKey));
+    return { seriesInstanceUid, sopInstanceUid, transferSyntaxUid, byteLength, sha256, bytes };
   }
 
   /** @throws ArchiveError `no-such-study`, `no-such-series`, `no-such-instance` */
@@ -201,7 +205,9 @@ export function createRetrieve(blobs: Blobs, catalog: Catalog) {
 
 /** Where a BulkDataURI begins in the stored texts: quotes inside JSON strings are escaped, so only keys match. */
 function withBulkDataRoot(text: string, root: string): string {
-  return text.replaceAll('"BulkDataURI":"', `"BulkDataURI":${JSON.stringify(root).slice(0, -1)}`);
+  const replacement = `"BulkDataURI":${JSON.stringify(root).slice(0, -1)}`;
+  // A function, since "$&" in a replacement text has a meaning.
+  return text.replaceAll('"BulkDataURI":"', () => replacement);
 }
 
 function frameCount(table: FrameTable): number {
@@ -235,4 +241,8 @@ function absent({ seriesInstanceUid, sopInstanceUid }: Selector): ArchiveError {
   if (sopInstanceUid !== undefined) return new ArchiveError("no-such-instance", "The instance is not in this archive.");
   if (seriesInstanceUid !== undefined) return new ArchiveError("no-such-series", "The series is not in this archive.");
   return new ArchiveError("no-such-study", "The study is not in this archive.");
+}
+
+async function* opened(open: () => Promise<AsyncIterable<Buffer>>): AsyncGenerator<Buffer> {
+  yield* await open();
 }

@@ -48,6 +48,7 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog) {
       const outcome = await commits.commit(instance);
       if (outcome.status === "committed") {
         const mixed = otherPatient(outcome.patient, instance.study);
+        if (mixed) log.warn({ ...identifiers }, "an instance was stored in a study of another patient");
         return { status: "stored", ...identifiers, warnings: mixed ? [...warnings, mixed] : warnings };
       }
       if (outcome.identical) {

@@ -7,7 +7,7 @@ import { InstanceUnreadable } from "./import-instance.ts";
 
 /** What to ask. */
 export interface Question {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "HEAD" | "POST";
   readonly url: URL;
   readonly headers: Readonly<Record<string, string | number>>;
   /** Makes the body anew for every attempt; its length must be the Content-Length header. */
@@ -20,6 +20,8 @@ export interface Question {
 export interface Reply {
   readonly status: number;
   readonly body: Buffer;
+  /** The ETag header. */
+  readonly etag: string | undefined;
 }
 
 /** How often and how patiently. */
@@ -146,8 +148,8 @@ export class Exchange {
     const answer = new Promise<Attempt>((resolve, reject) => {
       request.once("response", (response) => {
         answered = true;
-        const retryAfter = response.headers["retry-after"];
-        read(response).then((body) => resolve({ status: response.statusCode ?? 0, body, retryAfter }), reject);
+        const { etag, "retry-after": retryAfter } = response.headers;
+        read(response).then((body) => resolve({ status: response.statusCode ?? 0, body, etag, retryAfter }), reject);
       });
       // A server may answer before it has taken the whole body, and then close: that answer counts, not the broken pipe.
       request.on("error", (error) => (answered ? undefined : reject(failure ?? error)));

@@ -1,4 +1,5 @@
 /** Stores many instances: leaves out what the server has, sends the rest in parallel requests. */
+import { createHash } from "node:crypto";
 import { batches, partByRepetition } from "./import-batches.ts";
 import { notStored, type Instance, type Outcome } from "./import-instance.ts";
 import { forEachParallel } from "./import-parallel.ts";
@@ -54,13 +55,23 @@ function groupBySeries(instances: readonly Instance[]): Map<string, SeriesOfImpo
   return all;
 }
 
+/** Whether the server holds these very bytes; taken for granted of a server that does not tell a hash. */
+async function holdsContent(instance: Instance, client: Pick<StowClient, "storedSha256">): Promise<boolean> {
+  const stored = await client.storedSha256(instance.identifiers);
+  if (stored === undefined) return true;
+  const hash = createHash("sha256");
+  for await (const chunk of instance.open()) hash.update(chunk);
+  return hash.digest("hex") === stored;
+}
+
 /**
- * Asks the server once per series which instances it holds. A server that cannot be asked is taken to hold none: then
+ * Asks the server once per series which instances it holds, and of those whether their content is that of the file: a
+ * file with the UIDs of another is sent, so that the server tells what becomes of it. A server that cannot be asked is taken to hold none: then
  * everything is sent, and the server says what it thinks of it. Throws ServerGone.
  */
 export async function askPresence(
   instances: readonly Instance[],
-  client: Pick<StowClient, "heldInstances">,
+  client: Pick<StowClient, "heldInstances" | "storedSha256">,
   connections: number,
 ): Promise<Presence> {
   const { once, repeated } = partByRepetition(instances);
@@ -70,7 +81,11 @@ export async function askPresence(
   });
   const isHeld = (instance: Instance): boolean =>
     heldBySeries.get(seriesKey(instance) ?? "")?.has(instance.identifiers.sopInstanceUid ?? "") ?? false;
-  return { held: once.filter(isHeld), missing: once.filter((instance) => !isHeld(instance)), repeated };
+  const held = new Set<Instance>();
+  await forEachParallel(once.filter(isHeld), connections, async (instance) => {
+    if (await holdsContent(instance, client)) held.add(instance);
+  });
+  return { held: [...held], missing: once.filter((instance) => !held.has(instance)), repeated };
 }
 
 function byteSum(instances: readonly Instance[]): number {

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 
 import { sentence } from "./import-arguments.ts";
 import { ConnectionFailed, Exchange, type Reply, type RetryPolicy } from "./import-exchange.ts";
-import { InstanceUnreadable, notStored, type Instance, type Outcome } from "./import-instance.ts";
+import { type Identifiers, InstanceUnreadable, notStored, type Instance, type Outcome } from "./import-instance.ts";
 import { matchOutcomes, parseJson, readStoreResponse, trimUid } from "./import-outcomes.ts";
 
 const dicomJson = "application/dicom+json";
@@ -115,6 +115,17 @@ export class StowClient {
     }
   }
 
+  /**
+   * SHA-256 in hexadecimal of an instance as the server holds it, which Noctis tells as its ETag. Undefined when the
+   * server does not tell. Throws ServerGone.
+   */
+  async storedSha256(identifiers: Identifiers): Promise<string | undefined> {
+    const { studyInstanceUid: study = "", seriesInstanceUid: series = "", sopInstanceUid: instance = "" } = identifiers;
+    const path = `studies/${study}/series/${series}/instances/${instance}`;
+    const { status, etag = "" } = await this.#ask("HEAD", path, "application/dicom");
+    return status === 200 ? /^"([0-9a-f]{64})"$/.exec(etag)?.[1] : undefined;
+  }
+
   /** Resolves when the server answers anything at all; throws ServerGone after a few attempts. */
   async greet(): Promise<void> {
     const headers = { accept: dicomJson };
@@ -130,9 +141,13 @@ export class StowClient {
     this.#exchange.close();
   }
 
-  async #get(path: string): Promise<Reply> {
+  #get(path: string): Promise<Reply> {
+    return this.#ask("GET", path, dicomJson);
+  }
+
+  async #ask(method: "GET" | "HEAD", path: string, accept: string): Promise<Reply> {
     try {
-      return await this.#exchange.ask({ method: "GET", url: this.#under(path), headers: { accept: dicomJson } });
+      return await this.#exchange.ask({ method, url: this.#under(path), headers: { accept } });
     } catch (error) {
       if (error instanceof ConnectionFailed) throw new ServerGone(error.message, { cause: error });
       throw error;

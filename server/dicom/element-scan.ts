@@ -23,6 +23,9 @@ const itemDelimitation = 0xfffee00d;
 const sequenceDelimitation = 0xfffee0dd;
 const undefinedLength = 0xffffffff;
 const pixelRepresentation = 0x00280103;
+const pixelData = 0x7fe00010;
+const mostWarnings = 16;
+const noBytes = Buffer.alloc(0);
 
 /** Float Pixel Data, Double Float Pixel Data, Pixel Data (PS3.3 C.7.6.3): where the header ends. */
 const pixelDataTags = new Set([0x7fe00008, 0x7fe00009, 0x7fe00010]);
@@ -43,6 +46,8 @@ interface DataSetLevel extends Level {
   readonly elements: DataElement[];
   signed: boolean;
   lastTag: number;
+  /** The tags so far, from the first element on that is not in order. */
+  seen?: Set<number>;
 }
 interface SequenceLevel extends Level {
   readonly kind: "sequence";
@@ -119,8 +124,9 @@ export class ElementScan {
       this.#warnings.push({ tag: 0x7fe00010, message: "The pixel data has no sequence delimitation item." });
       return;
     }
-    if (this.#pixelData && last !== this.#pixelData.tag) {
-      if (missing > 0) this.#root.elements.pop();
+    if (this.#pixelData && endOf(this.#pixelData) <= position) {
+      const [segment] = this.#root.elements.at(-1)?.segments ?? [];
+      if (missing > 0 && segment && segment.offset + segment.length > position) this.#root.elements.pop();
       this.#warnings.push({ message: "The bytes after the pixel data are not DICOM elements." });
       return;
     }
@@ -169,10 +175,14 @@ export class ElementScan {
     if (tag !== item || length === undefinedLength) {
       throw malformed(`The encapsulated ${tagLabel(level.tag)} holds ${tagLabel(tag)} where a fragment should be.`);
     }
+    if (this.#queue.position + 8 + length > level.bound) {
+      throw malformed(`A fragment of ${tagLabel(level.tag)} is longer than the item that holds it.`);
+    }
     if (!level.basicOffsetTable) {
-      this.#charge(length);
+      this.#allow(length);
       const table = this.#queue.peek(8 + length);
       if (!table) return false;
+      this.#charge(length);
       level.basicOffsetTable = [];
       for (let at = 8; at + 4 <= 8 + length; at += 4) level.basicOffsetTable.push(table.readUInt32LE(at));
       this.#queue.skip(8 + length);
@@ -198,6 +208,12 @@ export class ElementScan {
     }
     // A missing item delimitation: the sequence sees its own delimitation next.
     if (tag === sequenceDelimitation && level !== this.#root) return this.#close(level);
+    // Some writers delimit sequences whose length they gave.
+    if (tag === itemDelimitation || tag === sequenceDelimitation) {
+      this.#queue.skip(8);
+      return this.#warn({ tag, message: "A delimitation item stands where nothing began." });
+    }
+    if (tag === item) throw malformed("An item stands where an element should be.");
     if (!explicitVr) {
       const length = littleEndian ? start.readUInt32LE(4) : start.readUInt32BE(4);
       return this.#value(level, tag, implicitVr(tag, level.signed), length, 8);
@@ -214,7 +230,7 @@ export class ElementScan {
 
   #value(level: DataSetLevel, tag: number, writtenVr: string, length: number, header: number): boolean {
     const vr = this.#trueVr(level, tag, writtenVr);
-    if (length === undefinedLength) return this.#open(level, tag, vr, header);
+    if (length === undefinedLength) return this.#open(level, tag, writtenVr, header);
     const valueAt = this.#queue.position + header;
     if (valueAt + length > level.bound) throw malformed(`${tagLabel(tag)} is longer than the item that holds it.`);
     if (vr === "SQ") return this.#definedSequence(level, tag, writtenVr, length, header);
@@ -231,11 +247,12 @@ export class ElementScan {
       this.#queue.skip(header + length);
       return this.#add(level, { tag, vr, segments: [{ offset: valueAt, length }] });
     }
-    if (this.#headerLength + length > this.#limits.headerLength) this.#charge(length);
+    this.#allow(length);
     const bytes = this.#queue.take(header + length);
     if (!bytes) return false;
     this.#charge(header + length);
-    const value = bytes.subarray(header);
+    // A view would keep the whole chunk in memory.
+    const value = length === 0 ? noBytes : Buffer.from(bytes.subarray(header));
     if (tag === pixelRepresentation && length >= 2) level.signed = (value[0] ?? 0) + (value[1] ?? 0) === 1;
     return this.#add(level, { tag, vr, value });
   }
@@ -248,9 +265,9 @@ export class ElementScan {
 
   #definedSequence(level: DataSetLevel, tag: number, writtenVr: string, length: number, header: number): boolean {
     if (writtenVr === "UN" && length > 0) {
-      const begin = this.#queue.peek(header + 4);
+      const begin = this.#queue.peek(header + Math.min(4, length));
       if (!begin) return false;
-      if (readTag(begin.subarray(header), true) !== item) {
+      if (length < 8 || readTag(begin.subarray(header), true) !== item) {
         this.#charge(header);
         const offset = this.#queue.position + header;
         this.#queue.skip(header + length);
@@ -269,12 +286,14 @@ export class ElementScan {
     });
   }
 
-  #open(level: DataSetLevel, tag: number, vr: string, header: number): boolean {
+  /** A UN of undefined length is a sequence, whatever VR its attribute has (PS3.5 6.2.2 Note 4). */
+  #open(level: DataSetLevel, tag: number, writtenVr: string, header: number): boolean {
     const { bound, encoding } = level;
+    const vr = tag === pixelData ? this.#trueVr(level, tag, writtenVr) : writtenVr;
     this.#queue.skip(header);
     const top = level === this.#root;
-    if (tag === 0x7fe00010 || vr === "OB" || vr === "OW") {
-      if (top && tag === 0x7fe00010 && this.#pixelData) throw malformed("There is pixel data twice.");
+    if (tag === pixelData || vr === "OB" || vr === "OW") {
+      if (top && tag === pixelData && this.#pixelData) throw malformed("There is pixel data twice.");
       const none = { basicOffsetTable: undefined, fragments: [], fragmentStarts: [] };
       return this.#push({ kind: "fragments", end: Infinity, bound, encoding, tag, vr, ...none });
     }
@@ -313,15 +332,23 @@ export class ElementScan {
   #add(level: DataSetLevel, element: DataElement): true {
     if (element.tag > level.lastTag) {
       level.lastTag = element.tag;
+      level.seen?.add(element.tag);
       level.elements.push(element);
       return true;
     }
-    const twice = level.elements.some(({ tag }) => tag === element.tag);
+    level.seen ??= new Set(level.elements.map(({ tag }) => tag));
+    const twice = level.seen.has(element.tag);
     const fault = twice ? "is there twice; the first counts" : "is out of order";
-    if (this.#warnings.length < 16) {
-      this.#warnings.push({ tag: element.tag, message: `${tagLabel(element.tag)} ${fault}.` });
-    }
-    if (!twice) level.elements.push(element);
+    this.#warn({ tag: element.tag, message: `${tagLabel(element.tag)} ${fault}.` });
+    if (twice) return true;
+    level.seen.add(element.tag);
+    level.elements.push(element);
+    return true;
+  }
+
+  /** Files can hold as many faults as bytes: the first ones tell. */
+  #warn(warning: ScanWarning): true {
+    if (this.#warnings.length < mostWarnings) this.#warnings.push(warning);
     return true;
   }
 
@@ -330,6 +357,11 @@ export class ElementScan {
     const end = this.#queue.position + length;
     if (end > level.bound) throw malformed(`An item of ${tagLabel(tag)} is longer than the sequence that holds it.`);
     return end;
+  }
+
+  /** Refuses a value that would pass the limit before it is gathered; `#charge` counts it once it is there. */
+  #allow(bytes: number): void {
+    if (this.#headerLength + bytes > this.#limits.headerLength) this.#charge(bytes);
   }
 
   #charge(bytes: number): void {
@@ -341,6 +373,11 @@ export class ElementScan {
 
 function dataSetLevel(encoding: ElementEncoding, end: number, bound: number): DataSetLevel {
   return { kind: "dataSet", end, bound, encoding, elements: [], signed: false, lastTag: -1 };
+}
+
+/** Where the pixel data ends; an encapsulated one is known only once it has been read to its end. */
+function endOf(pixels: PixelData): number {
+  return pixels.kind === "native" ? pixels.offset + pixels.length : 0;
 }
 
 function readTag(bytes: Buffer, littleEndian: boolean): number {

@@ -134,13 +134,15 @@ function byBasicOffsetTable(
   if (!first || basicOffsetTable.length !== declared) return undefined;
   const starts = new Set(basicOffsetTable);
   if (starts.size !== declared || !starts.has(0)) return undefined;
-  const frames: Segment[][] = [];
+  const frames = new Map<number, Segment[]>();
+  let frame: Segment[] = [];
   for (const fragment of fragments) {
-    const begins = starts.has(fragment.offset - first.offset);
-    if (begins) frames.push([fragment]);
-    else frames.at(-1)?.push(fragment);
+    const start = fragment.offset - first.offset;
+    if (starts.has(start)) frames.set(start, (frame = [fragment]));
+    else frame.push(fragment);
   }
-  return frames.length === declared ? frames : undefined;
+  if (frames.size !== declared) return undefined;
+  return basicOffsetTable.flatMap((start) => [frames.get(start) ?? []]);
 }
 
 /** Without a table: one frame takes all; as many fragments as frames are one each; else frames show by their first bytes. */

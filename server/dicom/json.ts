@@ -1,6 +1,6 @@
 /** The DICOM JSON Model (PS3.18 Annex F) of a scanned data set, and the table of its bulk data. */
 import { createTextDecoder, type DicomTextDecoder } from "./charset.ts";
-import type { DataElement, DataSet, Segment } from "./data-set.ts";
+import { type DataElement, type DataSet, type Segment, withoutPadding } from "./data-set.ts";
 import { tagHex } from "./dictionary.ts";
 import { swapped, type VrRow, vrRow, vrs } from "./vr.ts";
 
@@ -82,7 +82,7 @@ function convert(dataSet: DataSet, inherited: DicomTextDecoder, path: string, co
 function decoderOf(dataSet: DataSet, inherited: DicomTextDecoder, context: Context): DicomTextDecoder {
   const element = dataSet.elements.find(({ tag }) => tag === specificCharacterSet);
   if (!element?.value) return inherited;
-  const text = element.value.toString("latin1").replace(/[\0 ]+$/, "");
+  const text = withoutPadding(element.value.toString("latin1"));
   const decoder = createTextDecoder(text.split("\\").map((term) => term.trim()));
   for (const term of decoder.unknownTerms) context.unknownTerms.add(term);
   return decoder;
@@ -128,22 +128,26 @@ function valuesOf(bytes: Buffer, row: VrRow, decoder: DicomTextDecoder): JsonVal
 
 function textValue(part: string, row: VrRow): JsonValue {
   // Leading blanks mean something in long text only (PS3.5 Table 6.2-1).
-  const trimmed = row.kind === "longText" ? part.replace(/[\0 ]+$/, "") : part.replace(/^ +|[\0 ]+$/g, "");
+  const trimmed = row.kind === "longText" ? withoutPadding(part) : withoutPadding(part).replace(/^ +/, "");
   if (trimmed === "") return null;
   if (row.kind === "name") return personName(trimmed);
   if (row.kind === "decimal") return decimal(trimmed);
   return row.kind === "integer" ? integer(trimmed) : trimmed;
 }
 
+/** The least number of full precision; those below it have fewer digits. */
+const leastExact = 2 ** -1022;
+
 /** DS as a number (PS3.18 F.2.3.1); what JSON numbers cannot hold exactly, or is no DS, stays a string. */
 function decimal(text: string): string | number {
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text)) return text;
+  if (!/^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/.test(text)) return text;
   const value = Number(text);
   const digits = text
     .replace(/[eE].*$/, "")
     .replace(/\D/g, "")
     .replace(/^0+/, "").length;
-  return Number.isFinite(value) && digits <= 15 ? value : text;
+  const inRange = digits === 0 || (Math.abs(value) >= leastExact && Number.isFinite(value));
+  return inRange && digits <= 15 ? value : text;
 }
 
 function integer(text: string): string | number {

@@ -1,8 +1,8 @@
 /** Streaming scan of a DICOM file (PS3.10): preamble, file meta information, data set, with pixel data passed over. */
-import { createInflateRaw, type InflateRaw } from "node:zlib";
+import { createInflateRaw } from "node:zlib";
 import { ArchiveError } from "../errors.ts";
 import { ByteQueue } from "./byte-queue.ts";
-import { type DataSet, type PixelData, textOf } from "./data-set.ts";
+import { type DataSet, type PixelData, textOf, withoutPadding } from "./data-set.ts";
 import { entryOfTag } from "./dictionary.ts";
 import { ElementScan, type ScanWarning } from "./element-scan.ts";
 import { defaultLimits, type ScanLimits } from "./limits.ts";
@@ -98,7 +98,6 @@ export class Part10Scan {
     const view = this.#queue.peek(buffered) ?? Buffer.alloc(0);
     const read = readMeta(view.subarray(0, buffered), this.#metaAt, atEnd);
     if (!read) {
-      if (buffered > metaLimit) throw new ArchiveError("header-too-large", "The file meta information has no end.");
       this.#retryAt = buffered * 2;
       return;
     }
@@ -143,12 +142,13 @@ export class Part10Scan {
 
 /** Inflates a deflated data set (PS3.5 A.5) into its scan, at the pace of the scan. */
 class Inflation {
-  readonly #stream: InflateRaw;
-  readonly #failed: Promise<never>;
-  readonly #ended: Promise<void>;
+  readonly #stream = createInflateRaw();
+  #state: "open" | "ended" | "failed" = "open";
+  #failure: ArchiveError | undefined;
+  /** Settles the write under way, which the stream answers neither behind its end nor when it fails. */
+  #wake: () => void = () => undefined;
 
   constructor(scan: ElementScan, limit: number) {
-    this.#stream = createInflateRaw();
     let inflated = 0;
     this.#stream.on("data", (chunk: Buffer) => {
       inflated += chunk.length;
@@ -159,26 +159,43 @@ class Inflation {
         this.#stream.destroy(error instanceof Error ? error : undefined);
       }
     });
-    this.#ended = new Promise((resolve) => this.#stream.on("end", resolve));
-    this.#failed = new Promise((_, reject) => {
-      this.#stream.on("error", (cause) => {
-        if (cause instanceof ArchiveError) reject(cause);
-        else reject(new ArchiveError("malformed-dicom", "The deflated data set cannot be inflated.", { cause }));
-      });
+    this.#stream.on("end", () => this.#settle("ended"));
+    this.#stream.on("error", (error) => {
+      this.#failure = inflationError(error);
+      this.#settle("failed");
     });
-    this.#failed.catch(() => undefined);
   }
 
+  /** What follows the end of the deflated stream is padding (PS3.5 A.5). */
   async push(chunk: Buffer): Promise<void> {
-    const written = new Promise<void>((resolve) => this.#stream.write(chunk, () => resolve()));
-    // A write behind the end of the deflated stream (padding) is never answered.
-    await Promise.race([written, this.#ended, this.#failed]);
+    if (this.#state === "open") await this.#until((done) => this.#stream.write(chunk, done));
+    if (this.#failure) throw this.#failure;
   }
 
   async end(): Promise<void> {
-    this.#stream.end();
-    await Promise.race([this.#ended, this.#failed]);
+    if (this.#state === "open") await this.#until(() => this.#stream.end());
+    if (this.#failure) throw this.#failure;
   }
+
+  #until(start: (done: () => void) => void): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      start(resolve);
+    });
+  }
+
+  #settle(state: "ended" | "failed"): void {
+    this.#state = state;
+    this.#wake();
+  }
+}
+
+function inflationError(cause: Error & { code?: string }): ArchiveError {
+  if (cause instanceof ArchiveError) return cause;
+  if (cause.code === "Z_BUF_ERROR") {
+    return new ArchiveError("truncated-dicom", "The deflated data set ends too early.", { cause });
+  }
+  return new ArchiveError("malformed-dicom", "The deflated data set cannot be inflated.", { cause });
 }
 
 /** DICM behind a preamble; by chance a data set without preamble may hold those letters there, so look further. */
@@ -209,8 +226,11 @@ function readMeta(view: Buffer, start: number, atEnd: boolean): { meta: DataSet;
         ? view.readUInt32LE(at + 8)
         : view.readUInt16LE(at + 6);
     const end = at + header + length;
+    if (end - start > metaLimit) {
+      throw new ArchiveError("header-too-large", `The file meta information has more than ${metaLimit} bytes.`);
+    }
     if (end > view.length) {
-      if (atEnd || length > metaLimit) throw endsInMeta(at);
+      if (atEnd) throw endsInMeta(at);
       return undefined;
     }
     const tag = 0x00020000 + view.readUInt16LE(at + 2);
@@ -218,7 +238,7 @@ function readMeta(view: Buffer, start: number, atEnd: boolean): { meta: DataSet;
     elements.push({ tag, vr: vrs.has(vr) ? vr : (entryOfTag(tag)?.vr ?? "UN"), value });
     if (tag === metaGroupLength && value.length === 4) declaredEnd = end + value.readUInt32LE(0);
     if (tag === transferSyntaxUid)
-      deflated = transferSyntaxOf(value.toString("latin1").replace(/[\0 ]+$/, ""))?.deflated === true;
+      deflated = transferSyntaxOf(withoutPadding(value.toString("latin1")))?.deflated === true;
     at = end;
   }
   return { meta: { elements, littleEndian: true }, end: at };
@@ -233,10 +253,13 @@ function guessEncoding(start: Buffer): TransferSyntax | undefined {
   if (start.length < 8) return undefined;
   const little = start.readUInt16LE(0) * 0x10000 + start.readUInt16LE(2);
   const big = start.readUInt16BE(0) * 0x10000 + start.readUInt16BE(2);
-  if (vrs.has(start.toString("latin1", 4, 6))) {
+  const vr = start.toString("latin1", 4, 6);
+  if (vrs.has(vr)) {
     if (isFirstTag(little)) return explicitVrLittleEndian;
     return isFirstTag(big) ? explicitVrBigEndian : undefined;
   }
+  // Two letters that are no VR are a VR newer than the table rather than a length.
+  if (/^[A-Z]{2}$/.test(vr)) return undefined;
   return isFirstTag(little) && start.readUInt32LE(4) < metaLimit ? implicitVrLittleEndian : undefined;
 }
 

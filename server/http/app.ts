@@ -3,7 +3,9 @@ import { Readable } from "node:stream";
 import Router from "@koa/router";
 import Koa, { type Context, type Middleware } from "koa";
 import type { Archive } from "../archive/archive.ts";
+import { ArchiveError } from "../errors.ts";
 import { parseAccept } from "./media-type.ts";
+import { primed } from "./primed.ts";
 import { answerErrors, type ErrorLog } from "./problem.ts";
 import type { Reply, Request } from "./reply.ts";
 import { dicomWebRoot, routes } from "./routes.ts";
@@ -33,8 +35,11 @@ export function createWebDoor({ archive, log, viewer, publicUrl }: WebDoorOption
   });
   app.use(router.routes());
   if (viewer) app.use(viewer);
-  // A client that goes away in the middle of an answer is no error of the server.
-  app.on("error", (error: unknown) => log.debug({ err: error }, "a response was not sent whole"));
+  app.on("error", (error: unknown) => {
+    // A client that goes away in the middle of an answer is no error of the server; bytes that cannot be read are.
+    const fault = error instanceof ArchiveError && error.answer.httpStatus >= 500;
+    log[fault ? "error" : "debug"]({ err: error }, "a response was not sent whole");
+  });
   return app;
 }
 
@@ -53,13 +58,14 @@ function requestOf(ctx: Context, archive: Archive, publicUrl: string | undefined
   };
 }
 
-function send(ctx: Context, { status, headers, body }: Reply): void {
+/** A streamed body is begun before the status is set: what cannot be read at all is an error of its own. */
+async function send(ctx: Context, { status, headers, body }: Reply): Promise<void> {
+  const isWhole = body === undefined || typeof body === "string" || Buffer.isBuffer(body);
+  const sent = isWhole || ctx.method === "HEAD" ? undefined : Readable.from(await primed(body), { objectMode: false });
   ctx.status = status;
-  ctx.body =
-    body === undefined || typeof body === "string" || Buffer.isBuffer(body)
-      ? body
-      : Readable.from(body, { objectMode: false });
-  // After the body, which sets a Content-Type of its own.
+  ctx.body = isWhole ? body : (sent ?? "");
+  // After the body, which sets headers of its own.
   ctx.set({ ...headers });
+  if (!isWhole && sent === undefined && headers?.["Content-Length"] === undefined) ctx.remove("Content-Length");
   if (body === undefined) ctx.status = status;
 }

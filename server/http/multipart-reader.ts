@@ -23,7 +23,7 @@ export interface MultipartLimits {
   readonly parts: number;
 }
 
-const defaultLimits: MultipartLimits = { headerBytes: 16 * 1024, headerFields: 64, parts: 1_000_000 };
+const defaultLimits: MultipartLimits = { headerBytes: 16 * 1024, headerFields: 64, parts: 20_000 };
 
 /** RFC 2046 allows 70 characters; a few clients write more. */
 const boundaryLimit = 256;

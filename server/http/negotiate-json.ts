@@ -1,4 +1,4 @@
-/** Negotiation where DICOM JSON is the only answer (PS3.18 8.7.4). */
+/** Negotiation where DICOM JSON is the only answer (PS3.18 8.7.3). */
 import { ArchiveError } from "../errors.ts";
 import { type AcceptRange, negotiate } from "./media-type.ts";
 

@@ -13,7 +13,7 @@ export const instanceParams = seriesParams.extend({ instance: uid });
 /** Most frames in one request: longer lists do not fit into a URL either. */
 const mostFrames = 10_000;
 
-/** PS3.18 10.4.1.1.2: frame numbers from 1 on, joined by comma. */
+/** PS3.18 10.4.1.1.6: frame numbers from 1 on, joined by comma. */
 const frameList = z
   .string()
   .regex(/^[1-9]\d{0,8}(,[1-9]\d{0,8})*$/, "is not a list of frame numbers from 1 on, joined by comma")

@@ -33,6 +33,9 @@ export function answerErrors(log: ErrorLog): Middleware {
       if (error.answer.httpStatus >= 500) log.error(fields, error.message);
       else log.debug(fields, error.message);
       answer(ctx, problemOf(error));
+    } finally {
+      // What was not read of a body is let run out: a client that writes it all first would never see the answer.
+      ctx.req.resume();
     }
   };
 }

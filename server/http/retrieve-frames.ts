@@ -1,9 +1,10 @@
-/** Retrieve frames (PS3.18 10.4.1.1.2) as stored: single part where one is asked for so, else multipart. */
+/** Retrieve frames (PS3.18 10.4.1.1.6) as stored: single part where one is asked for so, else multipart. */
 import type { RetrievedFrames } from "../archive/retrieve.ts";
 import { ArchiveError } from "../errors.ts";
 import { type AcceptRange, negotiate } from "./media-type.ts";
 import { multipartRelated } from "./multipart-writer.ts";
 import { type FrameParams, instanceUidsOf } from "./params.ts";
+import { primed } from "./primed.ts";
 import type { Reply, Request } from "./reply.ts";
 
 /** The bytes under a UID never change; how they are wrapped and named does, with Accept. */
@@ -44,5 +45,12 @@ export async function framesReply(
 }
 
 async function* parts({ frames }: RetrievedFrames, contentType: string) {
-  for await (const body of frames) yield { contentType, body };
+  for await (const frame of frames) {
+    const body = await primed(frame);
+    try {
+      yield { contentType, body };
+    } finally {
+      await body.return();
+    }
+  }
 }

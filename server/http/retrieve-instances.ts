@@ -4,6 +4,7 @@ import { ArchiveError } from "../errors.ts";
 import { type AcceptRange, negotiate } from "./media-type.ts";
 import { multipartRelated } from "./multipart-writer.ts";
 import { type InstanceParams, type SeriesParams, type StudyParams, uidsOf } from "./params.ts";
+import { primed } from "./primed.ts";
 import type { Reply, Request } from "./reply.ts";
 
 /**
@@ -16,12 +17,14 @@ export async function retrieveInstances(request: Request<StudyParams | SeriesPar
   if (first.done === true) throw new ArchiveError("no-such-resource", "There is no instance here.");
   const offer = choose(request.accept, first.value, "instance" in request.params);
   if (!offer.multipart) {
-    const { transferSyntaxUid, byteLength, bytes } = first.value;
-    return {
-      status: 200,
-      headers: { "Content-Type": contentTypeOf(transferSyntaxUid), "Content-Length": `${byteLength}` },
-      body: await bytes(),
+    const { transferSyntaxUid, byteLength, sha256, bytes } = first.value;
+    const headers = {
+      "Content-Type": contentTypeOf(transferSyntaxUid),
+      "Content-Length": `${byteLength}`,
+      // The hash of the bytes: clients tell by it whether they hold the same.
+      ETag: `"${sha256.toString("hex")}"`,
     };
+    return { status: 200, headers, body: bytes() };
   }
   const parts = partsOf(first.value, { [Symbol.asyncIterator]: () => instances }, request);
   const { contentType, body } = multipartRelated(parts, { type: "application/dicom" });
@@ -51,27 +54,21 @@ async function* partsOf(
   rest: AsyncIterable<RetrievedInstance>,
   { accept, params, urlOf }: Request<StudyParams | SeriesParams | InstanceParams>,
 ) {
-  yield await partOf(first);
+  yield* part(first);
   for await (const instance of rest) {
     // A client that named one transfer syntax gets the instances that are stored in it, and no others.
     const offer = { mediaType: "application/dicom", multipart: true, transferSyntaxUid: instance.transferSyntaxUid };
-    if (negotiate(accept, [offer])) yield await partOf(instance);
+    if (negotiate(accept, [offer])) yield* part(instance);
   }
 
-  async function partOf({
-    seriesInstanceUid,
-    sopInstanceUid,
-    transferSyntaxUid,
-    byteLength,
-    bytes,
-  }: RetrievedInstance) {
-    const location = urlOf(`studies/${params.study}/series/${seriesInstanceUid}/instances/${sopInstanceUid}`);
-    return {
-      contentType: contentTypeOf(transferSyntaxUid),
-      contentLocation: location,
-      byteLength,
-      body: await bytes(),
-    };
+  async function* part({ seriesInstanceUid, sopInstanceUid, transferSyntaxUid, byteLength, bytes }: RetrievedInstance) {
+    const contentLocation = urlOf(`studies/${params.study}/series/${seriesInstanceUid}/instances/${sopInstanceUid}`);
+    const body = await primed(bytes());
+    try {
+      yield { contentType: contentTypeOf(transferSyntaxUid), contentLocation, byteLength, body };
+    } finally {
+      await body.return();
+    }
   }
 }
 

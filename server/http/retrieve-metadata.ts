@@ -1,4 +1,4 @@
-/** Retrieve metadata (PS3.18 10.4.1.1.4): DICOM JSON of a study, a series or an instance. */
+/** Retrieve metadata (PS3.18 10.4.1.1.2): DICOM JSON of a study, a series or an instance. */
 import { createHash } from "node:crypto";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";

@@ -107,10 +107,10 @@ export const routes: readonly Route[] = [
   web("GET", study, "10.4.1.1.1", studyParams, retrieved, retrieveInstances),
   web("GET", series, "10.4.1.1.1", seriesParams, retrieved, retrieveInstances),
   web("GET", instance, "10.4.1.1.1", instanceParams, retrieved, retrieveInstances),
-  web("GET", `${study}/metadata`, "10.4.1.1.4", studyParams, [304, ...retrieved], metadata),
-  web("GET", `${series}/metadata`, "10.4.1.1.4", seriesParams, [304, ...retrieved], metadata),
-  web("GET", `${instance}/metadata`, "10.4.1.1.4", instanceParams, [304, ...retrieved], metadata),
-  web("GET", `${instance}/frames/:frames`, "10.4.1.1.2", frameParams, retrieved, retrieveFrames),
+  web("GET", `${study}/metadata`, "10.4.1.1.2", studyParams, [304, ...retrieved], metadata),
+  web("GET", `${series}/metadata`, "10.4.1.1.2", seriesParams, [304, ...retrieved], metadata),
+  web("GET", `${instance}/metadata`, "10.4.1.1.2", instanceParams, [304, ...retrieved], metadata),
+  web("GET", `${instance}/frames/:frames`, "10.4.1.1.6", frameParams, retrieved, retrieveFrames),
   web("GET", `${instance}/bulkdata/*path`, "10.4.1.1.5", bulkDataParams, retrieved, retrieveBulkData),
 ];
 

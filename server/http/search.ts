@@ -4,6 +4,9 @@ import type { SearchAnswer } from "../archive/search.ts";
 import { requireJson } from "./negotiate-json.ts";
 import type { Reply, Request } from "./reply.ts";
 
+/** Warnings in one header: clients and proxies limit its length. */
+const mostWarnings = 10;
+
 /** Makes the handler of one search resource. */
 export function searchHandler<Params>(scopeOf: (params: Params) => SearchScope) {
   return async (request: Request<Params>): Promise<Reply> => {
@@ -12,7 +15,10 @@ export function searchHandler<Params>(scopeOf: (params: Params) => SearchScope) 
     const answers = request.archive.search(query, request.urlOf)[Symbol.asyncIterator]();
     // The first match tells whether the search works at all, while a status can still be set.
     const first = await answers.next();
-    const warning = query.warnings.map((text) => `299 noctis "${text}"`).join(", ");
+    const warning = query.warnings
+      .slice(0, mostWarnings)
+      .map((text) => `299 noctis "${text}"`)
+      .join(", ");
     return {
       status: 200,
       headers: {

@@ -55,8 +55,12 @@ async function* singlePart(source: AsyncIterable<Buffer>): AsyncGenerator<AsyncI
   yield source;
 }
 
-async function* multipart(source: AsyncIterable<Buffer>, boundary: string): AsyncGenerator<AsyncIterable<Uint8Array>> {
-  for await (const part of readMultipart(source, boundary)) yield part.body;
+async function* multipart(source: AsyncGenerator<Buffer>, boundary: string): AsyncGenerator<AsyncIterable<Uint8Array>> {
+  try {
+    for await (const part of readMultipart(source, boundary)) yield part.body;
+  } finally {
+    await source.return(undefined);
+  }
 }
 
 /**

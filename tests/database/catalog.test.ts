@@ -68,6 +68,23 @@ describe("the catalog", () => {
     );
   });
 
+  it("knows its own rows again when the answer to a commit was lost", async () => {
+    const catalog = createCatalog(database.knex);
+    let lost = false;
+    const commit = async (records: readonly InstanceRecord[]) => {
+      const outcomes = await catalog.commit(records);
+      if (lost) return outcomes;
+      lost = true;
+      throw new Error("the answer never came");
+    };
+    const queue = new CommitQueue({ commit });
+    const outcomes = await Promise.all(["6.1", "6.2"].map((uid) => queue.commit(record("6", "6.0", uid))));
+    assert.deepEqual(
+      outcomes.map(({ status }) => status),
+      ["committed", "committed"],
+    );
+  });
+
   it("fails an instance that PostgreSQL refuses alone, not its neighbours", async () => {
     const queue = new CommitQueue(createCatalog(database.knex));
     const settled = await Promise.allSettled([

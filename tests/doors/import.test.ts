@@ -12,6 +12,7 @@ import { demoInstances } from "../../server/cli/demo-patient.ts";
 import { demoCommand } from "../../server/cli/demo.ts";
 import { importCommand } from "../../server/cli/import.ts";
 import { StowClient } from "../../server/cli/stow-client.ts";
+import { instanceFile } from "../support/instances.ts";
 import { corpusPath, requirement } from "../support/require.ts";
 import { startTestServer } from "../support/server.ts";
 
@@ -38,6 +39,25 @@ describe("noctis import and demo", () => {
     client.close();
     await server.stop();
     await rm(folder, { recursive: true });
+  });
+
+  it("does not take a file with the UIDs of another for one that is there", async () => {
+    const one = instanceFile({ PatientID: "A" });
+    const { studyInstanceUid, seriesInstanceUid, sopInstanceUid } = one;
+    const uids = {
+      StudyInstanceUID: studyInstanceUid,
+      SeriesInstanceUID: seriesInstanceUid,
+      SOPInstanceUID: sopInstanceUid,
+    };
+    const outcomes: Outcome["kind"][] = [];
+    for (const { bytes } of [one, one, instanceFile({ ...uids, PatientID: "B" })]) {
+      const file = join(folder, "same-uids.dcm");
+      await writeFile(file, bytes);
+      const { instances } = await findFiles([file], connections);
+      for (const { kind } of (await storeAll(instances, { client, connections })).values()) outcomes.push(kind);
+    }
+    await rm(join(folder, "same-uids.dcm"));
+    assert.deepEqual(outcomes, ["stored", "already-there", "not-stored"]);
   });
 
   it("stores the demonstration, and nothing of it twice", async () => {

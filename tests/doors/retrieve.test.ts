@@ -1,6 +1,9 @@
 /** The retrieve transaction: instances, metadata, frames and bulk data, and what is refused. */
 import assert from "node:assert/strict";
+import { readdir, readlink, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import request from "supertest";
 import { parseMediaType } from "../../server/http/media-type.ts";
 import { readMultipart } from "../../server/http/multipart-reader.ts";
@@ -179,6 +182,50 @@ describe("GET of studies, series, instances, metadata, frames and bulk data", ()
       assert.equal(response.status, status, `${path}: ${response.text}`);
       assert.match(response.headers["content-type"] ?? "", /^application\/problem\+json/, path);
       assert.doesNotMatch(response.text, /node_modules|\bat \/|select |\.ts:/, path);
+    }
+  });
+
+  it(
+    "keeps no file open for a client that goes away, or that asks by HEAD",
+    { skip: process.platform !== "linux" && "needs /proc: run on Linux" },
+    async () => {
+      const openFiles = async () => {
+        const links = (await readdir("/proc/self/fd")).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ""));
+        return (await Promise.all(links)).filter((file) => file.startsWith(server.objectFolder)).length;
+      };
+      for (let round = 0; round < 40; round += 1) {
+        const gone = new AbortController();
+        const path = round % 2 === 0 ? seriesPath() : instancePath();
+        const asked = fetch(server.url + path, {
+          signal: gone.signal,
+          headers: { Accept: round % 2 === 0 ? "*/*" : "application/dicom" },
+        });
+        setTimeout(() => gone.abort(), round % 7);
+        await asked.then((response) => response.arrayBuffer()).catch(() => undefined);
+        await request(server.url).head(instancePath()).set("Accept", "application/dicom").expect(200);
+      }
+      await sleep(100);
+      assert.equal(await openFiles(), 0);
+    },
+  );
+
+  it("answers 500 with a problem document when the bytes of an instance are gone", async () => {
+    const lost = instanceFile();
+    await request(server.url)
+      .post("/dicom-web/studies")
+      .set("Content-Type", "application/dicom")
+      .send(lost.bytes)
+      .expect(200);
+    const [row]: { blob_key: string }[] = await server.knex("instance").where("sop_instance_uid", lost.sopInstanceUid);
+    await rm(join(server.objectFolder, row?.blob_key ?? ""));
+    const series = `/dicom-web/studies/${lost.studyInstanceUid}/series/${lost.seriesInstanceUid}`;
+    for (const at of [
+      series,
+      `${series}/instances/${lost.sopInstanceUid}`,
+      `${series}/instances/${lost.sopInstanceUid}/frames/1`,
+    ]) {
+      const response = await request(server.url).get(at).expect(500);
+      assert.equal(JSON.parse(response.text).code, "no-such-blob", at);
     }
   });
 

@@ -181,6 +181,17 @@ describe("POST /dicom-web/studies", () => {
     await store(instanceFile().bytes, "application/dicom").set("Accept", "text/html").expect(406);
   });
 
+  it("answers a client that writes a large wrong body to its end before it reads", async () => {
+    const text = Buffer.alloc(20 * 2 ** 20, "no DICOM ");
+    await store(text, "application/dicom").expect(409);
+    const headless = Buffer.concat([Buffer.from("\r\n--test-boundary-7d1f\r\n"), Buffer.alloc(20 * 2 ** 20, "x")]);
+    await store(headless).expect(400);
+  });
+
+  it("refuses more parts than anyone sends in one request", async () => {
+    await store(multipartBody(Array.from({ length: 20_001 }, () => Buffer.from("x")))).expect(400);
+  });
+
   it("leaves neither row nor object when the client goes away in the middle", async () => {
     const earlier = await counts();
     const { hostname, port } = new URL(server.url);

@@ -8,7 +8,7 @@ import { describeConfig, loadConfig } from "../../server/config.ts";
 describe("README.md", () => {
   it("lists every setting with its default and its meaning", async () => {
     const readme = await readFile(path.join(import.meta.dirname, "..", "..", "README.md"), "utf8");
-    const written = [...readme.matchAll(/^\| `([A-Z0-9_]+)` \| (.*?) ?\| (.*) \|$/gm)].map(
+    const written = [...readme.matchAll(/^\| `([A-Z0-9_]+)` *\| (.*?) *\| (.*?) *\|$/gm)].map(
       ([, name, value, meaning]) => ({ name, value, meaning }),
     );
     const actual = describeConfig(loadConfig({})).map(({ name, value, description }) => ({
