@@ -61,11 +61,15 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ""),
   );
   const parsed = schema.safeParse(set);
-  const missing = neededWithS3.filter((name) => set["S3_ENDPOINT"] !== undefined && set[name] === undefined);
-  if (parsed.success && missing.length === 0) return parsed.data;
+  const onS3 = set["S3_ENDPOINT"] !== undefined;
+  const missing = neededWithS3.filter((name) => onS3 && set[name] === undefined);
+  // Instances would go to a local folder, where nobody looks for them.
+  const stray = neededWithS3.filter((name) => !onS3 && set[name] !== undefined);
+  if (parsed.success && missing.length + stray.length === 0) return parsed.data;
   const faults = [
     ...(parsed.error?.issues ?? []).map(({ path: at, message }) => `  ${at.join(".")}: ${message}`),
     ...missing.map((name) => `  ${name}: is needed with S3_ENDPOINT`),
+    ...stray.map((name) => `  ${name}: is set without S3_ENDPOINT`),
   ];
   throw new ConfigError(`These settings are not understood:\n${faults.join("\n")}`);
 }

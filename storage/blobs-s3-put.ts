@@ -106,7 +106,7 @@ async function putParts(
   }
 }
 
-/** Removes what a failed put may have left. What cannot be removed is an orphan, which `sweep` finds. */
+/** Removes what a failed put may have left. What cannot be removed stays as an orphan. */
 async function forget(store: Bucket, key: string): Promise<void> {
   await repeating(() => store.client.removeObject(store.name, key)).catch((cause: unknown) => {
     warn(store, "What a failed put left could not be removed.", cause);

@@ -30,6 +30,10 @@ stream.once("end", () => {
   for (const reason of skipped) console.log(`Skipped: ${reason}`);
   // A test that was meant to run and did not is a failure where everything must be there.
   if (process.env["TEST_REQUIRE_ALL"] === "1" && counts.skipped > 0) process.exitCode = 1;
+  if (counts.passed + counts.failed + counts.skipped === 0) {
+    console.error("No test was found.");
+    process.exitCode = 1;
+  }
   console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 });
 stream.compose(spec).pipe(process.stdout);

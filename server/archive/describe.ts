@@ -4,7 +4,7 @@ import type { InstanceRecord } from "../../storage/catalog-records.ts";
 import { type DataSet, textOf } from "../dicom/data-set.ts";
 import { encodeFrameTable } from "../dicom/frame-table.ts";
 import { frameTableOf } from "../dicom/frames.ts";
-import { type DicomJson, toDicomJson } from "../dicom/json.ts";
+import { type DicomJson, toDicomJson, toJsonText } from "../dicom/json.ts";
 import type { ScannedFile } from "../dicom/part10.ts";
 import { isUid, type Uid, uidFault, uidRule } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
@@ -27,7 +27,6 @@ export interface StoredBytes {
 }
 
 const tag = {
-  specificCharacterSet: "00080005",
   sopClassUid: 0x00080016,
   sopInstanceUid: 0x00080018,
   studyInstanceUid: 0x0020000d,
@@ -95,7 +94,7 @@ export function describe(file: ScannedFile): {
     ...instance.faults,
     ...(frames.fault === undefined ? [] : [frames.fault]),
   ];
-  const metadata = deflateRawSync(JSON.stringify(json), { level: 4 });
+  const metadata = deflateRawSync(toJsonText(json), { level: 4 });
   const frameTable = frames.table && encodeFrameTable(frames.table);
   const record: Description = (bytes) => ({
     study: { uid: studyInstanceUid, columns: study.columns, attributes: study.attributes },
@@ -116,9 +115,8 @@ export function describe(file: ScannedFile): {
   return { identifiers, warnings, record };
 }
 
-/** What the metadata says beyond the data set: the text is UTF-8, the class is known, and the stored syntax. */
+/** What the metadata says beyond the data set: the class, also where only the meta information has it; the stored syntax. */
 function complete(json: DicomJson, file: ScannedFile, identifiers: Identifiers): void {
-  if (json[tag.specificCharacterSet]) json[tag.specificCharacterSet] = { vr: "CS", Value: ["ISO_IR 192"] };
   json["00080016"] = { vr: "UI", Value: [identifiers.sopClassUid] };
   json[computed.availableTransferSyntaxUid] = { vr: "UI", Value: [file.transferSyntax.uid] };
 }

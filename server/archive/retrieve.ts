@@ -52,7 +52,7 @@ export interface RetrievedFrames {
 /** The value of one element. */
 export type RetrievedBulkData =
   | { readonly kind: "value"; readonly byteLength: number; readonly bytes: AsyncIterable<Buffer> }
-  /** Encapsulated pixel data is retrieved frame by frame (PS3.18 8.7.3.5). */
+  /** Encapsulated pixel data is retrieved frame by frame (PS3.18 8.7.3.3). */
   | { readonly kind: "frames"; readonly frames: RetrievedFrames };
 
 const segmentSchema = z.object({ offset: z.int(), length: z.int() });
@@ -140,7 +140,7 @@ export function createRetrieve(blobs: Blobs, catalog: Catalog) {
     if (beyond !== undefined) throw new ArchiveError("no-such-frame", `The instance has ${count} frames.`);
     const native = table.kind === "native";
     return {
-      // Native pixels go out in little endian, whatever the file had (PS3.18 8.7.3.5).
+      // Native pixels go out in little endian, whatever the file had (PS3.18 8.7.3.3).
       transferSyntaxUid: native ? explicitVrLittleEndianUid : syntax.uid,
       mediaType: syntax.frameMediaType,
       frames: eachFrame(row, syntax, table, numbers),

@@ -62,18 +62,18 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog) {
     } catch (cause) {
       const error = toArchiveError(cause);
       if (error.code === "internal") log.warn({ err: cause }, "an instance could not be stored");
-      // After an unanswered commit the row may exist: its bytes stay, and a sweep decides.
+      // After an unanswered commit the row may exist: its bytes stay.
       if (durable && error.code === "different-duplicate") await forget(blobKey);
       return { status: "failed", error, ...reading.identifiersSoFar() };
     }
   };
 
-  /** Cleanup never fails a store: an orphan is swept later. */
+  /** Cleanup never fails a store: at worst an orphan object stays. */
   async function forget(blobKey: string): Promise<void> {
     try {
       await blobs.remove([blobKey]);
     } catch (error) {
-      log.warn({ err: error, blobKey }, "an orphan object stays until the next sweep");
+      log.warn({ err: error, blobKey }, "an orphan object stays");
     }
   }
 }

@@ -119,6 +119,7 @@ function byExtendedOffsetTable(
     const length = Number(lengths.readBigUInt64LE(at));
     // The length leaves out the padding byte of the fragment.
     if (!fragment || length > fragment.length || length < fragment.length - 1) return undefined;
+    byOffset.delete(fragment.offset - first.offset);
     frames.push([{ offset: fragment.offset, length }]);
   }
   return frames;

@@ -22,7 +22,7 @@ export interface JsonAttribute {
   BulkDataURI?: string;
 }
 
-/** A data set of the model: attributes by tag, eight upper-case hexadecimal digits, ascending. */
+/** A data set of the model: attributes by tag, eight upper-case hexadecimal digits. Written by `toJsonText`. */
 export interface DicomJson {
   [tag: string]: JsonAttribute;
 }
@@ -30,7 +30,7 @@ export interface DicomJson {
 /** Where a value that is not inline lies in the file. */
 export interface BulkDataEntry {
   readonly segments: readonly Segment[];
-  /** Bytes of one number that must be swapped to give little endian (PS3.18 8.7.3.5); 1 when none. */
+  /** Bytes of one number that must be swapped to give little endian (PS3.18 8.7.3.3); 1 when none. */
   readonly swapWidth: 1 | 2 | 4 | 8;
 }
 
@@ -65,6 +65,27 @@ export function toDicomJson(dataSet: DataSet, options: JsonOptions): JsonResult 
   return { json, bulkData: context.bulkData, unknownTerms: [...context.unknownTerms] };
 }
 
+/**
+ * The model as JSON text, its attributes in ascending order (PS3.18 F.2.2): JavaScript puts those whose tag has no
+ * letter and no leading zero before all others.
+ */
+export function toJsonText(json: DicomJson): string {
+  const attributes = Object.keys(json)
+    .sort()
+    .map((tag) => `"${tag}":${attributeText(json[tag])}`);
+  return `{${attributes.join(",")}}`;
+}
+
+function attributeText(written: JsonAttribute | undefined): string {
+  if (written?.vr !== "SQ" || !written.Value) return JSON.stringify(written);
+  const items = written.Value.map((item) => (isDataSet(item) ? toJsonText(item) : JSON.stringify(item)));
+  return `{"vr":"SQ","Value":[${items.join(",")}]}`;
+}
+
+function isDataSet(value: JsonValue): value is DicomJson {
+  return typeof value === "object" && value !== null;
+}
+
 function convert(dataSet: DataSet, inherited: DicomTextDecoder, path: string, context: Context): DicomJson {
   const decoder = decoderOf(dataSet, inherited, context);
   const json: DicomJson = {};
@@ -73,7 +94,9 @@ function convert(dataSet: DataSet, inherited: DicomTextDecoder, path: string, co
     // Group lengths are no part of the model (PS3.18 F.2.2); trailing padding means nothing (PS3.10 7.2).
     if ((element.tag & 0xffff) === 0 || element.tag === dataSetTrailingPadding) continue;
     const tag = tagHex(element.tag);
-    json[tag] = attribute(element, dataSet.littleEndian, decoder, path + tag, context);
+    // The text comes out as UTF-8, so that is the character set, also of items that name one of their own.
+    if (element.tag === specificCharacterSet) json[tag] = { vr: "CS", Value: ["ISO_IR 192"] };
+    else json[tag] = attribute(element, dataSet.littleEndian, decoder, path + tag, context);
   }
   return json;
 }

@@ -18,15 +18,15 @@ export interface ScanLimits {
 
 export const defaultLimits: ScanLimits = {
   depth: 256,
-  headerLength: 64 * 2 ** 20,
+  headerLength: 128 * 2 ** 20,
   inlineText: 2 ** 20,
   inlineNumbers: 2 ** 20,
   inlineBinary: 1024,
   inflatedLength: 4 * 2 ** 30,
 };
 
-/** What an element costs beside its bytes: the objects that describe it. */
-export const elementOverhead = 32;
+/** What an element costs beside its bytes, about: the objects that describe it, and those of its JSON. */
+export const elementOverhead = 256;
 
 /** The number of bytes of a value of `vr` that is kept inline. */
 export function inlineLimit(vr: string, limits: ScanLimits): number {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { entryOfTag } from "../../server/dicom/dictionary.ts";
-import { type DicomJson, type JsonAttribute, toDicomJson } from "../../server/dicom/json.ts";
+import { type JsonAttribute, toDicomJson, toJsonText } from "../../server/dicom/json.ts";
 import { defaultLimits } from "../../server/dicom/limits.ts";
 import { vrs } from "../../server/dicom/vr.ts";
 import {
@@ -214,7 +214,6 @@ describe("DICOM JSON", () => {
   });
 
   describe("character sets", () => {
-    const name = (json: DicomJson | undefined) => json?.["00100010"]?.Value?.[0];
     const doe = element(0x00100010, "PN", "J\xe9");
 
     it("hold for items without one of their own, at any depth", async () => {
@@ -225,16 +224,13 @@ describe("DICOM JSON", () => {
       ];
       const items = sequence(0x00101002, [[doe], greek, [charset(""), element(0x00100010, "PN", "J\xc3\xa9")]]);
       const { json } = await modelOf([charset("ISO_IR 100"), doe, items]);
-      const values = json["00101002"]?.Value ?? [];
-      const [first, second, third] = values.map((value) => (typeof value === "object" ? value : null)) as (
-        | DicomJson
-        | undefined
-      )[];
-      assert.deepEqual(
-        [json, first, second, third].map(name),
-        ["Jé", "Jé", "Δ", "Jé"].map((Alphabetic) => ({ Alphabetic })),
-      );
-      assert.deepEqual(name(second?.["00101002"]?.Value?.[0] as DicomJson), { Alphabetic: "Δ" });
+      const names = JSON.stringify(json).match(/(?<="Alphabetic":")[^"]*/g);
+      assert.deepEqual(names, ["Jé", "Jé", "Δ", "Δ", "Jé"]);
+    });
+
+    it("become UTF-8 wherever one is named", async () => {
+      const { json } = await modelOf([charset("ISO_IR 100"), sequence(0x00101002, [[charset("ISO_IR 126"), doe]])]);
+      assert.equal(JSON.stringify(json).match(/ISO_IR 192/g)?.length, 2);
     });
 
     it("that are unknown are named, once", async () => {
@@ -312,6 +308,32 @@ describe("DICOM JSON", () => {
         [2, 4],
       );
     });
+  });
+
+  it("is written in ascending order of the tags, at every level", async () => {
+    const functionalGroups = sequence(0x52009229, [[element(0x00189073, "FD", [1]), element(0x30020022, "DS", "1")]]);
+    const { json } = await modelOf([
+      element(0x00080060, "CS", "CT"),
+      element(0x20100010, "ST", "x"),
+      functionalGroups,
+      element(0x7fe00010, "OB"),
+    ]);
+    const text = toJsonText(json);
+    assert.deepEqual(text.match(/(?<=")[0-9A-F]{8}(?=":)/g), [
+      "00080001",
+      "00080060",
+      "20100010",
+      "52009229",
+      "00189073",
+      "30020022",
+      "7FE00010",
+    ]);
+    assert.deepEqual(JSON.parse(text), json);
+    assert.equal(toJsonText({}), "{}");
+    assert.equal(
+      toJsonText({ "00081140": { vr: "SQ", Value: [null, {}] }, "00081199": { vr: "SQ" } }),
+      '{"00081140":{"vr":"SQ","Value":[null,{}]},"00081199":{"vr":"SQ"}}',
+    );
   });
 
   it("gives implicit VR elements the VR of the dictionary, by sign where that counts", async () => {
