@@ -1,8 +1,14 @@
-/** The settings: the only reader of process.env; one schema; every fault is reported together. */
+/** The settings: read from process.env here alone; one schema; every fault is reported together. */
 import path from "node:path";
 import { z } from "zod";
 
-const port = z.coerce.number().int().min(0).max(65_535);
+/** A whole number; one message for whatever it is not. */
+function wholeNumber(from: number, to: number) {
+  const message = `must be a whole number from ${from} to ${to}`;
+  return z.coerce.number(message).int(message).min(from, message).max(to, message);
+}
+
+const port = wholeNumber(0, 65_535);
 const level = z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]);
 
 /** A URL without a slash at its end. */
@@ -28,20 +34,14 @@ const schema = z.object({
     .transform((text) => path.resolve(text))
     .describe("Folder of everything that is kept on this machine."),
   DATABASE_URL: postgres.optional().describe("PostgreSQL; unset: one of its own below DATA_DIR."),
-  DATABASE_POOL: z.coerce.number().int().min(2).max(500).default(10).describe("Connections to PostgreSQL at most."),
+  DATABASE_POOL: wholeNumber(2, 500).default(10).describe("Connections to PostgreSQL at most."),
   S3_ENDPOINT: web.optional().describe("Object store (MinIO or any S3); unset: files below DATA_DIR."),
   S3_BUCKET: z.string().min(3).default("noctis").describe("Bucket; made when missing."),
   S3_ACCESS_KEY: z.string().min(1).optional().describe("Access key of the object store."),
   S3_SECRET_KEY: z.string().min(1).optional().describe("Secret key of the object store."),
   S3_REGION: z.string().min(1).default("us-east-1").describe("Region of the object store."),
   LOG_LEVEL: level.default("info").describe("Lowest level that is logged, as JSON lines on stdout."),
-  STOP_TIMEOUT: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(3600)
-    .default(30)
-    .describe("Seconds that requests under way get when the server stops."),
+  STOP_TIMEOUT: wholeNumber(1, 3600).default(30).describe("Seconds that requests under way get when the server stops."),
 });
 
 /** An object store is reached with both; checked apart, since zod skips checks across settings when one is faulty. */

@@ -24,6 +24,7 @@ export const errorTable = {
   "invalid-multipart": { ...badRequest, title: "The multipart body is malformed" },
   "body-incomplete": { ...badRequest, title: "The body ended before it was complete" },
   "not-acceptable": { ...processing, httpStatus: 406, title: "No acceptable representation" },
+  "method-not-allowed": { ...processing, httpStatus: 405, title: "The method is not allowed here" },
   "unsupported-media-type": { ...processing, httpStatus: 415, title: "Unsupported media type" },
   "no-such-resource": { ...notFound, title: "No such resource" },
   "no-such-study": { ...notFound, title: "No such study" },

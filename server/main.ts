@@ -22,7 +22,10 @@ async function main(): Promise<void> {
     state.stopping = true;
     log.info({ signal }, "stopping; a second signal ends at once");
     // A start under way is stopped when it is done.
-    state.server?.stop().then(() => process.exit(0), fail);
+    state.server?.stop().then(() => {
+      log.info({}, "stopped");
+      process.exit(0);
+    }, fail);
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);

@@ -14,6 +14,7 @@ import { migrate } from "../storage/migrate.ts";
 import { startEmbeddedPostgres } from "../storage/postgres-embedded.ts";
 import { createArchive } from "./archive/archive.ts";
 import type { Config } from "./config.ts";
+import { makeDataFolder } from "./data-folder.ts";
 import { ArchiveError } from "./errors.ts";
 import { createWebDoor } from "./http/app.ts";
 import { dicomWebRoot } from "./http/routes.ts";
@@ -47,6 +48,7 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
 }
 
 async function open(config: Config, log: Log, opened: Closing[]): Promise<string> {
+  if (config.DATABASE_URL === undefined || config.S3_ENDPOINT === undefined) await makeDataFolder(config.DATA_DIR);
   const databaseUrl = config.DATABASE_URL ?? (await openEmbedded(config, log, opened));
   const knex = await connectDatabase({ url: databaseUrl, poolSize: config.DATABASE_POOL, log });
   opened.push(() => knex.destroy());
@@ -76,6 +78,14 @@ function openBlobs(config: Config, log: Log): Promise<Blobs> {
   return openS3Blobs({ endpoint, bucket, accessKey, secretKey, region: config.S3_REGION, log });
 }
 
+/** Why a port cannot be had, in words, by what the system says. */
+const listenFaults: Readonly<Record<string, string>> = {
+  EADDRINUSE: "another program uses that port",
+  EADDRNOTAVAIL: "this machine does not have that address",
+  ENOTFOUND: "there is no such host",
+  EACCES: "the port is only for root",
+};
+
 /** An idle socket, in either direction, is let go after this many milliseconds. */
 const idleTimeout = 120_000;
 
@@ -88,11 +98,9 @@ async function listen(handle: RequestListener, config: Config, opened: Closing[]
   try {
     await once(server, "listening");
   } catch (cause) {
-    throw new ArchiveError(
-      "cannot-listen",
-      `The server cannot listen on ${host}:${port}; another program may use that port.`,
-      { cause },
-    );
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+    const reason = listenFaults[code] ?? `the system says ${code}`;
+    throw new ArchiveError("cannot-listen", `The server cannot listen on ${host}:${port}: ${reason}.`, { cause });
   }
   opened.push(async () => {
     const closed = once(server, "close");

@@ -9,6 +9,7 @@ export interface Selector {
   readonly sopInstanceUid?: string;
 }
 
+/** One series, without its instances. */
 export interface SeriesRow {
   readonly id: number;
   readonly seriesInstanceUid: string;

@@ -2,6 +2,7 @@
 
 /** A value of a typed column: dates as YYYY-MM-DD, times as HH:MM:SS.ffffff. */
 export type ColumnValue = string | number | null;
+/** Values by the name of their column. */
 export type Columns = Readonly<Record<string, ColumnValue>>;
 
 /** The DICOM JSON of one level (PS3.18 Annex F), as far as a search answers it. */

@@ -16,11 +16,13 @@ export type Match =
   /** Both ends included; one may be open. */
   | { readonly kind: "range"; readonly from?: string; readonly to?: string };
 
+/** One thing that every match must meet. */
 export type Condition =
   | { readonly level: Level; readonly column: string; readonly match: Match }
   /** Some series of the study has a modality that matches (PS3.4 C.3.4). */
   | { readonly modalitiesInStudy: Match };
 
+/** What to look for, and how much of it. */
 export interface Search {
   readonly level: Level;
   readonly conditions: readonly Condition[];
@@ -69,10 +71,17 @@ const sopClasses = `
     from instance join series as of_study on of_study.id = instance.series_id where of_study.study_id = found.study_key
   ) as classes on true`;
 
-/** See `Catalog.search`. */
-export async function* searchCatalog(knex: Knex, search: Search): AsyncGenerator<SearchRow> {
+/** The matches of one search. */
+export interface SearchPage {
+  readonly rows: readonly SearchRow[];
+  /** Whether there are matches beyond the limit. */
+  readonly more: boolean;
+}
+
+/** See `Catalog.search`. One row more than the limit tells whether there are more. */
+export async function searchCatalog(knex: Knex, search: Search): Promise<SearchPage> {
   const query = knex
-    .from(foundRows(knex, search).as("found"))
+    .from(foundRows(knex, { ...search, limit: search.limit + 1 }).as("found"))
     .joinRaw(search.sopClassesInStudy ? studyCounts + sopClasses : studyCounts)
     .select("found.*", {
       numberOfStudyRelatedSeries: "counted.series_count",
@@ -82,7 +91,7 @@ export async function* searchCatalog(knex: Knex, search: Search): AsyncGenerator
     })
     .orderBy("position");
   const rows: SearchRow[] = await databaseError(async () => await query);
-  yield* rows;
+  return { rows: rows.slice(0, search.limit), more: rows.length > search.limit };
 }
 
 function foundRows(knex: Knex, search: Search): Knex.QueryBuilder {

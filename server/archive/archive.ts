@@ -11,10 +11,10 @@ import {
   type RetrievedInstance,
   type RetrievedMetadata,
 } from "./retrieve.ts";
-import { search, type SearchAnswer } from "./search.ts";
+import { search, type SearchAnswers } from "./search.ts";
 import { createStore, type StoreLog, type StoreOptions, type StoreOutcome } from "./store.ts";
 
-/** Every method throws ArchiveError, and nothing else that a client can cause. */
+/** What a client can cause is thrown as ArchiveError; `store` gives it as an outcome instead. */
 export interface Archive {
   /** Stores one DICOM file. `stored` means durable and findable; never throws. */
   store(body: AsyncIterable<Buffer>, options?: StoreOptions): Promise<StoreOutcome>;
@@ -22,7 +22,7 @@ export interface Archive {
   /** Parses and checks what a client asks of a search. */
   query(scope: SearchScope, parameters: QueryParameters): Query;
   /** The matches of a query, newest study first. */
-  search(query: Query, urlOf: UrlOf): AsyncIterable<SearchAnswer>;
+  search(query: Query, urlOf: UrlOf): Promise<SearchAnswers>;
 
   /** The instances of a study, a series, or one, with their stored bytes. */
   instances(uids: ResourceUids): Promise<AsyncIterable<RetrievedInstance>>;

@@ -12,6 +12,7 @@ interface Waiting {
 /** Instances in one transaction at most. */
 const largestBatch = 128;
 
+/** A queue in front of the catalog: one commit at a time, of all that came in during the last one. */
 export class CommitQueue {
   readonly #catalog: Pick<Catalog, "commit">;
   readonly #waiting: Waiting[] = [];

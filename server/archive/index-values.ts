@@ -2,8 +2,10 @@
 import type { DicomJson, JsonAttribute, JsonPersonName, JsonValue } from "../dicom/json.ts";
 import { attributesOfLevel, type Level, type LevelAttribute } from "./attributes.ts";
 
+/** What a column of the catalog takes: dates as YYYY-MM-DD, times as HH:MM:SS.ffffff. */
 export type IndexValue = string | number | null;
 
+/** What the catalog keeps of one level of an instance. */
 export interface IndexedLevel {
   readonly columns: Readonly<Record<string, IndexValue>>;
   /** The attributes of the level, for search answers. */

@@ -24,6 +24,8 @@ export interface Query {
   readonly search: Search;
   /** Tags to be answered beside those answered by default; `all` for every one that the catalog keeps. */
   readonly includeField: "all" | ReadonlySet<string>;
+  /** Whether the limit is the server's own: the client asked for none, or for more than is answered at once. */
+  readonly limited: boolean;
   /** What was asked for and is not done, in words: for a Warning header (PS3.18 8.3.4). */
   readonly warnings: readonly string[];
 }
@@ -32,7 +34,7 @@ export interface Query {
 export type QueryParameters = Iterable<readonly [name: string, value: string]>;
 
 const levelOrder: readonly Level[] = ["study", "series", "instance"];
-const notMatched = "The attribute is not matched by this server, and was passed over:";
+const notMatched = "The attribute is not matched by this search, and was passed over:";
 
 /** @throws ArchiveError `invalid-query`, naming the parameter */
 export function parseQuery(scope: SearchScope, parameters: QueryParameters): Query {
@@ -40,10 +42,13 @@ export function parseQuery(scope: SearchScope, parameters: QueryParameters): Que
   const included = new Set<string>();
   const warnings: string[] = [];
   let limit = defaultLimit;
+  let limited = true;
   let offset = 0;
   for (const [name, value] of parameters) {
-    if (name === "limit") limit = Math.min(count(name, value), largestLimit);
-    else if (name === "offset") offset = count(name, value);
+    if (name === "limit") {
+      limited = count(name, value) > largestLimit;
+      limit = Math.min(count(name, value), largestLimit);
+    } else if (name === "offset") offset = count(name, value);
     else if (name === "includefield") fieldsOf(value).forEach((field) => included.add(includedTag(field)));
     else if (name === "fuzzymatching") warnings.push(...fuzzyWarning(value));
     else if (name === "accept" || name === "charset") continue;
@@ -54,6 +59,7 @@ export function parseQuery(scope: SearchScope, parameters: QueryParameters): Que
   return {
     scope,
     includeField,
+    limited,
     warnings,
     search: { level: scope.level, conditions, limit, offset, sopClassesInStudy },
   };
@@ -71,7 +77,7 @@ function uidCondition(level: Level, column: string, uid: Uid | undefined): Condi
 }
 
 function count(name: string, value: string): number {
-  if (/^\d{1,9}$/.test(value)) return Number(value);
+  if (/^\d+$/.test(value)) return Math.min(Number(value), Number.MAX_SAFE_INTEGER);
   throw new ArchiveError("invalid-query", `${name} is not a whole number of 0 or more.`);
 }
 
@@ -91,7 +97,7 @@ function tagOf(name: string, parameter: string): string {
   if (entry) return tagHex(entry.tag);
   throw new ArchiveError(
     "invalid-query",
-    `${shown(name)} (${shown(parameter)}) is neither the keyword nor the tag of an attribute.`,
+    `${shown(name)}${name === parameter ? "" : ` (${parameter.slice(0, 64)})`} is neither the keyword nor the tag of an attribute.`,
   );
 }
 
@@ -123,12 +129,17 @@ function keyCondition(scope: SearchScope, name: string, value: string, warnings:
   return match ? [{ level: attribute.level, column: attribute.column, match }] : [];
 }
 
+/** PS3.4 C.2.2.2.3: no value, and what asks for any. */
+function isUniversal(value: string): boolean {
+  return /^\**$/.test(value);
+}
+
 function isBelow(level: Level, of: Level): boolean {
   return levelOrder.indexOf(level) > levelOrder.indexOf(of);
 }
 
 function matchOf(attribute: LevelAttribute, value: string): Match | undefined {
-  if (value === "" || value === "*") return undefined;
+  if (isUniversal(value)) return undefined;
   if (attribute.vr === "UI") return uidMatch(attribute.keyword, value);
   if (attribute.vr === "DA") return rangeMatch(attribute.keyword, value, toDate, toDate);
   if (attribute.vr === "TM") return rangeMatch(attribute.keyword, value, toTime, toLatestTime);
@@ -184,7 +195,7 @@ function toLatestTime(text: string): string | null {
  * people type those. A code string has no comma, so there a comma joins alternatives.
  */
 function textMatch(vr: string, value: string): Match | undefined {
-  if (value === "" || value === "*") return undefined;
+  if (isUniversal(value)) return undefined;
   if (/[*?]/.test(value)) return { kind: "like", pattern: likePattern(value) };
   if (vr !== "CS") return { kind: "equal", value };
   return { kind: "anyOf", values: value.split(/[,\\]/).map((code) => code.trim()) };

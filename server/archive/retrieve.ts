@@ -137,7 +137,8 @@ export function createRetrieve(blobs: Blobs, catalog: Catalog) {
     if (!table) throw new ArchiveError("no-frame-table", reason);
     const count = frameCount(table);
     const beyond = numbers.find((number) => number > count);
-    if (beyond !== undefined) throw new ArchiveError("no-such-frame", `The instance has ${count} frames.`);
+    if (beyond !== undefined)
+      throw new ArchiveError("no-such-frame", `The instance has ${count} ${count === 1 ? "frame" : "frames"}.`);
     const native = table.kind === "native";
     return {
       // Native pixels go out in little endian, whatever the file had (PS3.18 8.7.3.3).

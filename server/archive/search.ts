@@ -8,17 +8,24 @@ import type { Query } from "./query.ts";
 /** One match of a search: attributes by tag, ascending. */
 export type SearchAnswer = Record<string, LevelDocumentAttribute>;
 
+/** What a search found. */
+export interface SearchAnswers {
+  readonly answers: Iterable<SearchAnswer>;
+  /** Whether there are matches beyond those answered. */
+  readonly more: boolean;
+}
+
 /**
  * The matches of `query`, in the order of the catalog.
  * @param urlOf makes a URL of a path below the DICOMweb root
  */
-export async function* search(
-  catalog: Catalog,
-  query: Query,
-  urlOf: (path: string) => string,
-): AsyncGenerator<SearchAnswer> {
+export async function search(catalog: Catalog, query: Query, urlOf: (path: string) => string): Promise<SearchAnswers> {
+  const { rows, more } = await catalog.search(query.search);
   const wanted = wantedLevels(query);
-  for await (const row of catalog.search(query.search)) yield answerOf(row, query, wanted, urlOf);
+  function* answers(): Generator<SearchAnswer> {
+    for (const row of rows) yield answerOf(row, query, wanted, urlOf);
+  }
+  return { answers: answers(), more };
 }
 
 /** Levels whose default attributes are answered: the one searched, and those above that the path does not fix. */

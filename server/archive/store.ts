@@ -24,6 +24,7 @@ export type StoreOutcome =
       readonly sopInstanceUid?: string;
     };
 
+/** Where goes what an operator should know of a store. Fields hold UIDs, and nothing else of a patient. */
 export interface StoreLog {
   readonly warn: (fields: Readonly<Record<string, unknown>>, message: string) => void;
 }

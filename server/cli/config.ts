@@ -2,6 +2,7 @@
 import { ConfigError, describeConfig, loadConfig } from "../config.ts";
 import type { Command } from "./command.ts";
 
+/** The subcommand. */
 export const configCommand: Command = {
   name: "config",
   summary: "print the settings in force",

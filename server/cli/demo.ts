@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 
 import type { Command } from "./command.ts";
-import { defaultUrl, parseServerUrl, sentence, shown } from "./import-arguments.ts";
+import { defaultUrl, parseServerUrl, sentence, unanswered } from "./import-arguments.ts";
 import type { Instance } from "./import-instance.ts";
 import { report } from "./import-report.ts";
 import { storeAll } from "./import-store.ts";
@@ -94,7 +94,7 @@ async function run(args: string[]): Promise<number> {
     return await store(await makeDemonstration(), client, url);
   } catch (error) {
     if (!(error instanceof ServerGone)) throw error;
-    console.error(`The server at ${shown(url)} does not answer: ${error.message}. Is it running?`);
+    console.error(unanswered(url, error.message));
     return 1;
   } finally {
     client.close();

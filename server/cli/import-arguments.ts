@@ -1,7 +1,32 @@
 /** The arguments that `import` and `demo` have in common, checked. */
+import { type Config, ConfigError, loadConfig } from "../config.ts";
 
-/** Where a server listens when nothing else is said. */
-export const defaultUrl = "http://127.0.0.1:8080/dicom-web";
+/** Addresses that mean every interface, and so this machine too. */
+const everyInterface = new Set(["0.0.0.0", "::"]);
+
+/** The DICOMweb root of the server that the settings of this environment start. */
+export const defaultUrl = urlOfSettings();
+
+function urlOfSettings(): string {
+  const { HTTP_HOST: host, HTTP_PORT: port } = settings();
+  const name = everyInterface.has(host) ? "127.0.0.1" : host;
+  return `http://${name.includes(":") ? `[${name}]` : name}:${port}/dicom-web`;
+}
+
+/** Settings that are not understood are the server's to report: the command goes by the defaults. */
+function settings(): Config {
+  try {
+    return loadConfig();
+  } catch (error) {
+    if (error instanceof ConfigError) return loadConfig({});
+    throw error;
+  }
+}
+
+/** What to tell when no server answers. */
+export function unanswered(url: URL, reason: string): string {
+  return `The server at ${shown(url)} does not answer: ${reason}. Is it running? Name another one by --url.`;
+}
 
 /** The DICOMweb root as a URL; an Error with a sentence for the user when it is none. */
 export function parseServerUrl(text: string): URL {

@@ -1,7 +1,7 @@
 /** Finds the files to import and makes an Instance of each that is one. */
 import { createReadStream } from "node:fs";
 import { open, readdir, readFile, realpath, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 import { scanHeader } from "./import-header.ts";
 import { InstanceUnreadable, type Identifiers, type Instance } from "./import-instance.ts";
@@ -119,7 +119,8 @@ export function fileInstance(path: string, byteLength: number, identifiers: Iden
 /** Walks `paths`, files and folders, and reads the header of every file, `width` at a time. Never throws for a file. */
 export async function findFiles(paths: readonly string[], width: number): Promise<FoundFiles> {
   const walk = new Walk();
-  for (const path of paths) await walk.visit(path);
+  // A DICOMDIR stands for the file-set beside it.
+  for (const path of paths) await walk.visit(basename(path).toUpperCase() === "DICOMDIR" ? dirname(path) : path);
   const found: FoundFiles = { instances: [], unusable: walk.unusable, hidden: walk.hidden, dicomdirs: 0 };
   const byPosition: Instance[] = [];
   await forEachParallel(walk.files.entries(), width, async ([position, { path, byteLength }]) => {

@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 
 import type { Command } from "./command.ts";
-import { defaultUrl, parseConnections, parseServerUrl, sentence, shown } from "./import-arguments.ts";
+import { defaultUrl, parseConnections, parseServerUrl, sentence, unanswered } from "./import-arguments.ts";
 import { findFiles, type FoundFiles } from "./import-files.ts";
 import { count, report } from "./import-report.ts";
 import { askPresence, storeAll } from "./import-store.ts";
@@ -98,7 +98,7 @@ async function run(args: string[]): Promise<number> {
     return await (parsed.dryRun ? dryRun : sendAll)(found, client, parsed.connections);
   } catch (error) {
     if (!(error instanceof ServerGone)) throw error;
-    console.error(`The server at ${shown(parsed.url)} does not answer: ${error.message}. Is it running?`);
+    console.error(unanswered(parsed.url, error.message));
     return 1;
   } finally {
     client.close();

@@ -3,7 +3,7 @@ import { ArchiveError } from "../errors.ts";
 import { ByteQueue } from "./byte-queue.ts";
 import type { DataElement, DataSet, PixelData, Segment } from "./data-set.ts";
 import { entryOfTag, implicitVr, tagLabel } from "./dictionary.ts";
-import { elementOverhead, inlineLimit, mayBeBulk, type ScanLimits } from "./limits.ts";
+import { elementOverhead, fragmentOverhead, inlineLimit, mayBeBulk, type ScanLimits } from "./limits.ts";
 import { vrRow } from "./vr.ts";
 
 /** How the elements of a data set are encoded (PS3.5 7.1). */
@@ -192,7 +192,7 @@ export class ElementScan {
     if (!begin) return false;
     level.fragmentStarts.push(length >= 2 ? begin.readUInt16BE(8) : 0);
     level.fragments.push({ offset: this.#queue.position + 8, length });
-    this.#charge(8);
+    this.#charge(8, fragmentOverhead);
     this.#queue.skip(8 + length);
     return true;
   }
@@ -364,8 +364,8 @@ export class ElementScan {
     if (this.#headerLength + bytes > this.#limits.headerLength) this.#charge(bytes);
   }
 
-  #charge(bytes: number): void {
-    this.#headerLength += bytes + elementOverhead;
+  #charge(bytes: number, overhead = elementOverhead): void {
+    this.#headerLength += bytes + overhead;
     if (this.#headerLength <= this.#limits.headerLength) return;
     throw new ArchiveError("header-too-large", `The header has more than ${this.#limits.headerLength} bytes.`);
   }

@@ -28,6 +28,9 @@ export const defaultLimits: ScanLimits = {
 /** What an element costs beside its bytes, about: the objects that describe it, and those of its JSON. */
 export const elementOverhead = 256;
 
+/** What a fragment costs: its place. Slides have more than 500,000 of them. */
+export const fragmentOverhead = 64;
+
 /** The number of bytes of a value of `vr` that is kept inline. */
 export function inlineLimit(vr: string, limits: ScanLimits): number {
   const { kind } = vrRow(vr);

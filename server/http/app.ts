@@ -34,6 +34,7 @@ export function createWebDoor({ archive, log, viewer, publicUrl }: WebDoorOption
     await next();
   });
   app.use(router.routes());
+  app.use(router.allowedMethods());
   if (viewer) app.use(viewer);
   app.on("error", (error: unknown) => {
     // A client that goes away in the middle of an answer is no error of the server; bytes that cannot be read are.

@@ -3,6 +3,7 @@ import type { Context, Middleware } from "koa";
 import { ArchiveError, toArchiveError } from "../errors.ts";
 import type { Reply } from "./reply.ts";
 
+/** Where errors go: those of the server at `error`, those of a client at `debug`. */
 export interface ErrorLog {
   readonly error: (fields: Readonly<Record<string, unknown>>, message: string) => void;
   readonly debug: (fields: Readonly<Record<string, unknown>>, message: string) => void;
@@ -24,7 +25,12 @@ export function answerErrors(log: ErrorLog): Middleware {
   return async (ctx, next) => {
     try {
       await next();
-      if (ctx.status === 404 && ctx.body === undefined) {
+      const unanswered = ctx.body === undefined || ctx.body === "";
+      if (unanswered && (ctx.status === 405 || ctx.status === 501)) {
+        const allowed = ctx.response.get("Allow");
+        answer(ctx, problemOf(new ArchiveError("method-not-allowed", `This address answers ${allowed}.`)));
+      }
+      if (unanswered && ctx.status === 404) {
         answer(ctx, problemOf(new ArchiveError("no-such-resource", "There is nothing at this address.")));
       }
     } catch (thrown) {

@@ -13,6 +13,7 @@ const offers = [
   { mediaType, multipart: true },
 ] as const;
 
+/** One value, single or multipart; encapsulated pixel data frame by frame. */
 export async function retrieveBulkData(request: Request<BulkDataParams>): Promise<Reply> {
   const value = await request.archive.bulkData(instanceUidsOf(request.params), request.params.path);
   if (value.kind === "frames") return framesReply(value.frames, request.accept, false);

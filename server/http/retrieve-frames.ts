@@ -10,6 +10,7 @@ import type { Reply, Request } from "./reply.ts";
 /** The bytes under a UID never change; how they are wrapped and named does, with Accept. */
 export const immutableHeaders = { "Cache-Control": "private, max-age=31536000, immutable", Vary: "Accept" };
 
+/** The frames that the path lists, in its order. */
 export async function retrieveFrames(request: Request<FrameParams>): Promise<Reply> {
   const numbers = request.params.frames;
   const frames = await request.archive.frames(instanceUidsOf(request.params), numbers);

@@ -4,6 +4,10 @@ import type { SearchAnswer } from "../archive/search.ts";
 import { requireJson } from "./negotiate-json.ts";
 import type { Reply, Request } from "./reply.ts";
 
+/** PS3.18 8.3.4.4: a limit that the client did not set. */
+const tooMany =
+  "The number of results exceeded the maximum supported by the server. Additional results can be requested.";
+
 /** Warnings in one header: clients and proxies limit its length. */
 const mostWarnings = 10;
 
@@ -12,10 +16,9 @@ export function searchHandler<Params>(scopeOf: (params: Params) => SearchScope) 
   return async (request: Request<Params>): Promise<Reply> => {
     const contentType = requireJson(request.accept);
     const query = request.archive.query(scopeOf(request.params), request.query);
-    const answers = request.archive.search(query, request.urlOf)[Symbol.asyncIterator]();
-    // The first match tells whether the search works at all, while a status can still be set.
-    const first = await answers.next();
-    const warning = query.warnings
+    const { answers, more } = await request.archive.search(query, request.urlOf);
+    const warnings = more && query.limited ? [tooMany, ...query.warnings] : query.warnings;
+    const warning = warnings
       .slice(0, mostWarnings)
       .map((text) => `299 noctis "${text}"`)
       .join(", ");
@@ -27,20 +30,17 @@ export function searchHandler<Params>(scopeOf: (params: Params) => SearchScope) 
         Vary: "Accept",
         ...(warning && { Warning: warning }),
       },
-      body: jsonArray(first, answers),
+      body: jsonArray(answers),
     };
   };
 }
 
 /** Matches as one JSON array, in chunks worth a write. */
-async function* jsonArray(
-  first: IteratorResult<SearchAnswer>,
-  rest: AsyncIterator<SearchAnswer>,
-): AsyncGenerator<string> {
+async function* jsonArray(answers: Iterable<SearchAnswer>): AsyncGenerator<string> {
   let text = "[";
   let separator = "";
-  for (let next = first; next.done !== true; next = await rest.next()) {
-    text += separator + JSON.stringify(next.value);
+  for (const answer of answers) {
+    text += separator + JSON.stringify(answer);
     separator = ",";
     if (text.length < 65_536) continue;
     yield text;

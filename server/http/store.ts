@@ -25,6 +25,13 @@ export async function storeInstances(request: Request<StudyParams | object>): Pr
 function partsOf(request: Request<unknown>): AsyncIterable<AsyncIterable<Uint8Array>> {
   const header = request.header("content-type");
   const mediaType = header === undefined ? undefined : parseMediaType(header);
+  const encoding = request.header("content-encoding") ?? "identity";
+  if (encoding !== "identity") {
+    throw new ArchiveError(
+      "unsupported-media-type",
+      "A body with a Content-Encoding cannot be stored: send it as it is.",
+    );
+  }
   const source = bytesOf(request.body);
   if (mediaType?.type === "application/dicom") return singlePart(source);
   if (mediaType?.type !== "multipart/related") {

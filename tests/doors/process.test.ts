@@ -82,7 +82,7 @@ describe("the server process", () => {
       ],
       [
         { DATABASE_URL: database.url, HTTP_PORT: port },
-        /^The server cannot listen on 127\.0\.0\.1:\d+; another program may use that port\.\n$/,
+        /^The server cannot listen on 127\.0\.0\.1:\d+: another program uses that port\.\n$/,
       ],
       [
         { HTTP_PORT: "web", LOG_LEVEL: "loud" },

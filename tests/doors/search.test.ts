@@ -174,6 +174,33 @@ describe("GET /dicom-web/studies, /series and /instances", () => {
     assert.match(response.headers["warning"] ?? "", /^299 .*Manufacturer.*, 299 .*fuzzymatching/);
   });
 
+  it("says when its own limit leaves matches out, and takes any large number", async () => {
+    const all = await request(server.url)
+      .get("/dicom-web/studies")
+      .query({ limit: "99999999999999999999" })
+      .expect(200);
+    assert.equal(all.headers["warning"], undefined);
+    const page = await request(server.url).get("/dicom-web/studies").query({ limit: "1" }).expect(200);
+    assert.equal(page.headers["warning"], undefined, "the client set that limit");
+    assert.deepEqual(await search("/studies", { offset: "99999999999999999999" }), []);
+    assert.equal((await studies({ PatientName: "**" })).length, 4);
+    const { knex } = server;
+    await knex.raw(
+      `insert into study (study_instance_uid, attributes) select '9.' || n, '{}' from generate_series(1, 1000) as n`,
+    );
+    const limited = await request(server.url).get("/dicom-web/studies").expect(200);
+    assert.match(limited.headers["warning"] ?? "", /^299 noctis "The number of results exceeded/);
+    await knex("study").where("study_instance_uid", "like", "9.%").delete();
+  });
+
+  it("answers 405 to a method that a resource does not have, and says which it has", async () => {
+    for (const path of ["/dicom-web/studies", `/dicom-web/studies/${files["ct1"]?.studyInstanceUid}`]) {
+      const response = await request(server.url).delete(path).expect(405);
+      assert.match(response.headers["allow"] ?? "", /GET/);
+      assert.equal(JSON.parse(response.text).code, "method-not-allowed");
+    }
+  });
+
   it("answers 400 to what it cannot understand, naming the parameter", async () => {
     const bad = {
       StudyDate: "2024-01-01-x",

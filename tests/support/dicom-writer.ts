@@ -170,7 +170,7 @@ function numbers(vr: string, values: readonly (number | bigint)[], littleEndian:
       else if (vr === "FD" || vr === "OD") bytes.writeDoubleLE(Number(value));
       else if (bytes.length === 8) bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)));
       else bytes.writeUIntLE(Number(BigInt.asUintN(bytes.length * 8, BigInt(value))), 0, bytes.length);
-      return littleEndian ? bytes : bytes.reverse();
+      return littleEndian ? bytes : bytes.toReversed();
     }),
   );
 }

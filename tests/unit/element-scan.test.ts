@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { DataElement, DataSet } from "../../server/dicom/data-set.ts";
-import { defaultLimits } from "../../server/dicom/limits.ts";
+import { defaultLimits, elementOverhead, fragmentOverhead } from "../../server/dicom/limits.ts";
 import {
   delimiter,
   dicomFile,
@@ -376,52 +376,24 @@ describe("element scan", () => {
     });
 
     it("size of the header, by values, by elements, by items, by fragments, by an offset table", async () => {
-      const limits = { headerLength: 20_000 };
-      const many = (count: number, piece: (index: number) => Piece) =>
-        Array.from({ length: count }, (_, index) => piece(index));
-      const cases: readonly [few: Piece[], tooMany: Piece[]][] = [
-        [[element(0x00104000, "LT", "a".repeat(19_000))], [element(0x00104000, "LT", "a".repeat(20_002))]],
-        [
-          many(400, (index) => element(0x00090000 + index, "LO")),
-          many(600, (index) => element(0x00090000 + index, "LO")),
-        ],
-        [
-          [
-            sequence(
-              0x00081140,
-              Array.from({ length: 400 }, () => []),
-            ),
-          ],
-          [
-            sequence(
-              0x00081140,
-              Array.from({ length: 600 }, () => []),
-            ),
-          ],
-        ],
-        [
-          [
-            encapsulated(
-              [],
-              Array.from({ length: 400 }, () => Buffer.alloc(0)),
-            ),
-          ],
-          [
-            encapsulated(
-              [],
-              Array.from({ length: 600 }, () => Buffer.alloc(0)),
-            ),
-          ],
-        ],
-        // Counted once though it comes in many chunks: 3,000 offsets are 12,000 bytes.
-        [[encapsulated(Array(3000).fill(0), [])], [encapsulated(Array(6000).fill(0), [])]],
+      const limits = { headerLength: 50_000 };
+      const elements = (count: number) =>
+        Array.from({ length: count }, (_, index) => element(0x00090000 + index, "LO"));
+      const items = (count: number) => [sequence(0x00081140, Array<Piece[]>(count).fill([]))];
+      const fragments = (count: number) => [encapsulated([], Array<Buffer>(count).fill(Buffer.alloc(0)))];
+      const offsets = (count: number) => [encapsulated(Array<number>(count).fill(0), [])];
+      const text = (count: number) => [element(0x00104000, "LT", "a".repeat(count))];
+      /** What is written, and the bytes that one of it counts for; an offset but once, in however many chunks it comes. */
+      const kinds: readonly [write: (count: number) => Piece[], cost: number][] = [
+        [text, 1],
+        [elements, 8 + elementOverhead],
+        [items, 8 + elementOverhead],
+        [fragments, 8 + fragmentOverhead],
+        [offsets, 4],
       ];
-      for (const [few, tooMany] of cases) {
-        assert.equal(await fault([patientName, ...few].slice(few.length > 1 ? 1 : 0), {}, limits), undefined);
-        assert.equal(
-          await fault([patientName, ...tooMany].slice(tooMany.length > 1 ? 1 : 0), {}, limits),
-          "header-too-large",
-        );
+      for (const [pieces, cost] of kinds) {
+        assert.equal(await fault(pieces(Math.floor(48_000 / cost)), {}, limits), undefined, pieces.name);
+        assert.equal(await fault(pieces(Math.ceil(50_400 / cost)), {}, limits), "header-too-large", pieces.name);
       }
       const table = delimiter(0xfffee000, 0xfffffff0, explicitLittle);
       const hostile = raw(Buffer.concat([Buffer.from("e07f10004f420000ffffffff", "hex"), table]));

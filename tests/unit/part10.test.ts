@@ -141,11 +141,11 @@ describe("part 10", () => {
   });
 
   it("does not take a VR newer than the table for an implicit length", async () => {
-    const first = raw("\x08\x00\x05\x00ZZ\0\0\x02\0\0\0ab");
-    const file = await scanned(dicomFile([first, ...pieces.slice(1)]));
+    const first = raw("\x08\x00\x01\x00ZZ\0\0\x02\0\0\0ab");
+    const file = await scanned(dicomFile([first, ...pieces]));
     assert.deepEqual(file.warnings, []);
     assert.deepEqual(jsonOf(file)["00080060"]?.Value, ["CT"]);
-    assert.deepEqual(jsonOf(file)["00080005"], { vr: "UN", InlineBinary: "YWI=" });
+    assert.deepEqual(jsonOf(file)["00080001"], { vr: "UN", InlineBinary: "YWI=" });
   });
 
   describe("deflated", () => {
