@@ -379,7 +379,12 @@ describe("element scan", () => {
       const limits = { headerLength: 50_000 };
       const elements = (count: number) =>
         Array.from({ length: count }, (_, index) => element(0x00090000 + index, "LO"));
-      const items = (count: number) => [sequence(0x00081140, Array<Piece[]>(count).fill([]))];
+      const items = (count: number) => [
+        sequence(
+          0x00081140,
+          Array.from({ length: count }, () => []),
+        ),
+      ];
       const fragments = (count: number) => [encapsulated([], Array<Buffer>(count).fill(Buffer.alloc(0)))];
       const offsets = (count: number) => [encapsulated(Array<number>(count).fill(0), [])];
       const text = (count: number) => [element(0x00104000, "LT", "a".repeat(count))];

@@ -1,0 +1,87 @@
+/** The settings: defaults, every fault in one message, secrets masked. */
+import assert from "node:assert/strict";
+import path from "node:path";
+import { describe, it } from "node:test";
+import { ConfigError, describeConfig, loadConfig } from "../../server/config.ts";
+
+function faultsOf(environment: Readonly<Record<string, string>>): string {
+  try {
+    loadConfig(environment);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError);
+    return error.message;
+  }
+  return "";
+}
+
+const s3 = { S3_ENDPOINT: "http://127.0.0.1:9000", S3_ACCESS_KEY: "noctis", S3_SECRET_KEY: "hunter2" };
+
+describe("config", () => {
+  it("has defaults for everything, on the loopback interface", () => {
+    const config = loadConfig({});
+    assert.deepEqual([config.HTTP_HOST, config.HTTP_PORT, config.LOG_LEVEL], ["127.0.0.1", 8080, "info"]);
+    assert.equal(config.DATA_DIR, path.resolve("data"));
+    assert.deepEqual([config.DATABASE_URL, config.S3_ENDPOINT, config.PUBLIC_URL], [undefined, undefined, undefined]);
+  });
+
+  it("takes a variable that is set to nothing for unset, and ignores others", () => {
+    assert.equal(loadConfig({ HTTP_PORT: "", DATABASE_URL: "", PATH: "/bin" }).HTTP_PORT, 8080);
+  });
+
+  it("drops the slash at the end of an address", () => {
+    assert.equal(loadConfig({ PUBLIC_URL: "https://pacs.example//" }).PUBLIC_URL, "https://pacs.example");
+  });
+
+  it("names every fault in one message, also what one setting needs of another", () => {
+    const wrong = {
+      HTTP_PORT: "70000",
+      LOG_LEVEL: "loud",
+      DATABASE_URL: "mysql://host/db",
+      S3_ENDPOINT: "http://127.0.0.1:9000",
+      PUBLIC_URL: "pacs.example",
+      DATABASE_POOL: "1",
+      STOP_TIMEOUT: "soon",
+    };
+    const message = faultsOf(wrong);
+    for (const name of [...Object.keys(wrong), "S3_ACCESS_KEY", "S3_SECRET_KEY"]) {
+      if (name !== "S3_ENDPOINT") assert.match(message, new RegExp(`^ {2}${name}: .+`, "m"));
+    }
+    assert.equal(message.split("\n").length, 9);
+  });
+
+  it("asks for both keys of an object store", () => {
+    assert.equal(faultsOf(s3), "");
+    assert.match(faultsOf({ S3_ENDPOINT: s3.S3_ENDPOINT, S3_ACCESS_KEY: "a" }), /^ {2}S3_SECRET_KEY: /m);
+    assert.doesNotMatch(faultsOf({ S3_ENDPOINT: s3.S3_ENDPOINT, S3_ACCESS_KEY: "a" }), /S3_ACCESS_KEY/);
+  });
+
+  it("tells no secret in a fault", () => {
+    const message = faultsOf({
+      DATABASE_URL: "mysql://user:hunter2@host/db",
+      ...s3,
+      S3_ENDPOINT: "ftp://key:hunter2@host",
+    });
+    assert.match(message, /DATABASE_URL/);
+    assert.doesNotMatch(message, /hunter2/);
+  });
+
+  it("describes every setting with its secrets masked", () => {
+    const urls = [
+      "postgresql://noctis:hunter2@db.example:5432/noctis",
+      "postgresql://noctis@db.example/noctis?password=hunter2&sslmode=require",
+      "postgres://noctis:hunter2@db.example/noctis?password=hunter2",
+    ];
+    for (const DATABASE_URL of urls) {
+      const lines = describeConfig(loadConfig({ ...s3, DATABASE_URL, S3_ENDPOINT: "https://key:hunter2@s3.example" }));
+      assert.doesNotMatch(JSON.stringify(lines), /hunter2/);
+      const valueOf = (name: string) => lines.find((line) => line.name === name)?.value;
+      assert.match(valueOf("DATABASE_URL") ?? "", /db\.example/);
+      assert.match(valueOf("S3_ENDPOINT") ?? "", /s3\.example/);
+      assert.equal(valueOf("S3_SECRET_KEY"), "********");
+      assert.equal(valueOf("PUBLIC_URL"), "(unset)");
+      assert.ok(lines.every(({ description }) => description !== ""));
+    }
+    const plain = describeConfig(loadConfig({ DATABASE_URL: "postgresql://db.example/noctis" }));
+    assert.equal(plain.find(({ name }) => name === "DATABASE_URL")?.value, "postgresql://db.example/noctis");
+  });
+});
