@@ -90,9 +90,9 @@ async function readStart(path: string, byteLength: number): Promise<Buffer> {
  */
 export async function readIdentifiers(path: string): Promise<Identifiers | "dicomdir" | undefined> {
   const start = await readStart(path, firstReadBytes);
-  const first = scanHeader(start);
+  const first = await scanHeader(start);
   const more = first !== undefined && !first.complete && start.length === firstReadBytes;
-  const scan = more ? scanHeader(await readStart(path, longestReadBytes)) : first;
+  const scan = more ? await scanHeader(await readStart(path, longestReadBytes)) : first;
   if (scan === undefined) return undefined;
   const sopClassUid = scan.mediaStorageSopClassUid ?? scan.identifiers.sopClassUid;
   return sopClassUid === mediaStorageDirectory ? "dicomdir" : scan.identifiers;

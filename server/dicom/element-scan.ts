@@ -101,14 +101,18 @@ export class ElementScan {
     }
   }
 
+  /** The elements that have been read whole. */
+  soFar(): DataSet {
+    return { elements: this.#root.elements, littleEndian: this.#root.encoding.littleEndian };
+  }
+
   /** The data set. @throws ArchiveError `truncated-dicom` when the file ends inside an element */
   end(): ElementScanResult {
     const level = this.#levels.at(-1);
     if (!this.#ignoring) this.#checkEnd(level);
     if (level?.kind === "fragments" && this.#levels.length === 2) this.#close(level);
-    const { elements, encoding } = this.#root;
     return {
-      dataSet: { elements, littleEndian: encoding.littleEndian },
+      dataSet: this.soFar(),
       pixelData: this.#pixelData,
       warnings: this.#warnings,
     };

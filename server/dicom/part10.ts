@@ -76,6 +76,11 @@ export class Part10Scan {
     };
   }
 
+  /** What has been read so far, also after an error: for those who need the beginning of a file only. */
+  soFar(): Pick<ScannedFile, "meta" | "dataSet"> {
+    return { meta: this.#meta, dataSet: this.#body?.soFar() ?? { elements: [], littleEndian: true } };
+  }
+
   async #advance(atEnd: boolean): Promise<void> {
     if (this.#phase === "start") this.#readStart(atEnd);
     if (this.#phase === "meta") await this.#readMeta(atEnd);

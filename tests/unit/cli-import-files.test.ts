@@ -83,29 +83,29 @@ describe("finding files to import", () => {
       ["no preamble, implicit VR", Buffer.concat(uids.map(implicit))],
     ];
     for (const [name, file] of encodings) {
-      it(`is read: ${name}`, () => {
-        const { transferSyntaxUid, ...identifiers } = scanHeader(file)?.identifiers ?? {};
+      it(`is read: ${name}`, async () => {
+        const { transferSyntaxUid, ...identifiers } = (await scanHeader(file))?.identifiers ?? {};
         assert.deepEqual(identifiers, found);
         assert.ok(transferSyntaxUid === undefined || file.includes(transferSyntaxUid));
       });
     }
 
-    it("does not take the UIDs of a nested data set for its own", () => {
+    it("does not take the UIDs of a nested data set for its own", async () => {
       const file = Buffer.concat([meta(explicitLittle), ...uids.slice(0, 2).map((pair) => explicit(pair)), nested]);
-      assert.equal(scanHeader(file)?.identifiers.studyInstanceUid, undefined);
+      assert.equal((await scanHeader(file))?.identifiers.studyInstanceUid, undefined);
       const whole = Buffer.concat([file, ...uids.slice(2).map((pair) => explicit(pair))]);
-      assert.equal(scanHeader(whole)?.identifiers.studyInstanceUid, "1.2.3.5");
+      assert.equal((await scanHeader(whole))?.identifiers.studyInstanceUid, "1.2.3.5");
     });
 
-    it("ends quietly wherever the bytes end", () => {
+    it("ends quietly wherever the bytes end", async () => {
       const file = Buffer.concat([meta(explicitLittle), nested, dataSet]);
       for (let length = 0; length < file.length; length += 1) {
-        const scan = scanHeader(file.subarray(0, length));
+        const scan = await scanHeader(file.subarray(0, length));
         assert.equal(scan?.complete ?? false, false);
       }
     });
 
-    it("is not seen in other files", () => {
+    it("is not seen in other files", async () => {
       const others = [
         "",
         "hello, world: no image here",
@@ -113,8 +113,8 @@ describe("finding files to import", () => {
         "PK\u0003\u0004",
         "\u0008\u0000\u0000\u0000 text, text",
       ];
-      for (const text of others) assert.equal(scanHeader(Buffer.from(text)), undefined, text);
-      assert.equal(scanHeader(Buffer.alloc(400)), undefined);
+      for (const text of others) assert.equal(await scanHeader(Buffer.from(text)), undefined, text);
+      assert.equal(await scanHeader(Buffer.alloc(400)), undefined);
     });
   });
 

@@ -4,8 +4,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { afterEach, beforeEach, describe, it } from "node:test";
 
-import { scanHeader } from "../../server/cli/import-header.ts";
-import { InstanceUnreadable, type Instance, type Outcome } from "../../server/cli/import-instance.ts";
+import { type Identifiers, InstanceUnreadable, type Instance, type Outcome } from "../../server/cli/import-instance.ts";
 import { storeAll } from "../../server/cli/import-store.ts";
 import { ServerGone, StowClient } from "../../server/cli/stow-client.ts";
 
@@ -30,10 +29,22 @@ function file(seriesUid: string, uid: string, size = 0): Buffer {
   return Buffer.concat([...elements, Buffer.alloc(size)]);
 }
 
+/** The UIDs of a file as `file` writes them: four elements, 8 bytes of header each. */
+function uidsOf(bytes: Buffer): Required<Omit<Identifiers, "transferSyntaxUid">> {
+  const uids: string[] = [];
+  for (let at = 0; uids.length < 4;) {
+    const end = at + 8 + bytes.readUInt32LE(at + 4);
+    uids.push(bytes.toString("latin1", at + 8, end).replace("\0", ""));
+    at = end;
+  }
+  const [sopClassUid = "", sopInstanceUid = "", studyInstanceUid = "", seriesInstanceUid = ""] = uids;
+  return { sopClassUid, sopInstanceUid, studyInstanceUid, seriesInstanceUid };
+}
+
 function instance(bytes: Buffer, byteLength = bytes.length): Instance {
-  const identifiers = scanHeader(bytes)?.identifiers ?? {};
+  const identifiers = uidsOf(bytes);
   return {
-    name: identifiers.sopInstanceUid ?? "?",
+    name: identifiers.sopInstanceUid,
     byteLength,
     identifiers,
     async *open() {
@@ -93,7 +104,7 @@ class Peer {
     const offset = Number(new URL(url, "http://peer").searchParams.get("offset") ?? 0);
     const wanted = /series\/([^/]+)\/instances/u.exec(url)?.[1];
     const all = [...this.held.values()].flatMap((bytes) => {
-      const { seriesInstanceUid, sopInstanceUid } = scanHeader(bytes)?.identifiers ?? {};
+      const { seriesInstanceUid, sopInstanceUid } = uidsOf(bytes);
       return seriesInstanceUid === wanted ? [{ "00080018": { vr: "UI", Value: [sopInstanceUid] } }] : [];
     });
     json(response, 200, all.slice(offset, offset + this.pageSize));
@@ -103,7 +114,7 @@ class Peer {
     const good: object[] = [];
     const bad: object[] = [];
     for (const bytes of files) {
-      const uid = scanHeader(bytes)?.identifiers.sopInstanceUid ?? "";
+      const uid = uidsOf(bytes).sopInstanceUid;
       const other = this.held.get(uid);
       const item = { "00081155": { vr: "UI", Value: [uid] } };
       if (other !== undefined && !other.equals(bytes)) bad.push({ ...item, "00081197": { vr: "US", Value: [0x0111] } });
@@ -230,7 +241,7 @@ describe("STOW client", () => {
   it("sends singly what the answer leaves in doubt, and nothing else", async () => {
     peer.intercept = ({ parts: files }, response) => {
       if (files.length === 1) return false;
-      const uids = files.map((bytes) => scanHeader(bytes)?.identifiers.sopInstanceUid ?? "");
+      const uids = files.map((bytes) => uidsOf(bytes).sopInstanceUid);
       const named = uids
         .filter((uid) => !/[23]$/u.test(uid))
         .map((uid) => ({ "00081155": { vr: "UI", Value: [uid] } }));
