@@ -13,32 +13,22 @@ export async function* inBlocks(
   blockLength: number,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const chunks = body[Symbol.asyncIterator]();
   let block: Buffer = Buffer.alloc(0);
   let filled = 0;
-  let ended = false;
-  try {
-    while (true) {
-      signal?.throwIfAborted();
-      const next = await unlessAborted(chunks.next(), signal);
-      if (next.done === true) break;
-      let rest = next.value;
-      while (rest.byteLength > 0) {
-        const taken = rest.subarray(0, blockLength - filled);
-        block = withRoom(block, filled, taken.byteLength, blockLength);
-        block.set(taken, filled);
-        filled += taken.byteLength;
-        rest = rest.subarray(taken.byteLength);
-        if (filled < blockLength) continue;
-        yield block;
-        [block, filled] = [Buffer.alloc(0), 0];
-      }
+  for await (const chunk of pulled(body, signal)) {
+    let rest = chunk;
+    while (rest.byteLength > 0) {
+      const taken = rest.subarray(0, blockLength - filled);
+      block = withRoom(block, filled, taken.byteLength, blockLength);
+      block.set(taken, filled);
+      filled += taken.byteLength;
+      rest = rest.subarray(taken.byteLength);
+      if (filled < blockLength) continue;
+      yield block;
+      [block, filled] = [Buffer.alloc(0), 0];
     }
-    ended = true;
-    if (filled > 0) yield block.subarray(0, filled);
-  } finally {
-    if (!ended) await close(chunks, signal);
   }
+  if (filled > 0) yield block.subarray(0, filled);
 }
 
 /**
@@ -51,23 +41,33 @@ export async function* inGroups(
   count: number,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array[], void, undefined> {
-  const chunks = body[Symbol.asyncIterator]();
   let group: Uint8Array[] = [];
   let gathered = 0;
+  for await (const chunk of pulled(body, signal)) {
+    group.push(chunk);
+    gathered += chunk.byteLength;
+    if (gathered < length && group.length < count) continue;
+    yield group;
+    [group, gathered] = [[], 0];
+  }
+  if (gathered > 0) yield group;
+}
+
+/** The chunks of `body`, each pulled when it is asked for, until the end or the abort. Closes `body` unless it ended. */
+async function* pulled(
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const chunks = body[Symbol.asyncIterator]();
   let ended = false;
   try {
     while (true) {
       signal?.throwIfAborted();
       const next = await unlessAborted(chunks.next(), signal);
       if (next.done === true) break;
-      group.push(next.value);
-      gathered += next.value.byteLength;
-      if (gathered < length && group.length < count) continue;
-      yield group;
-      [group, gathered] = [[], 0];
+      yield next.value;
     }
     ended = true;
-    if (gathered > 0) yield group;
   } finally {
     if (!ended) await close(chunks, signal);
   }
