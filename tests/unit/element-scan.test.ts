@@ -183,6 +183,9 @@ describe("element scan", () => {
       for (const length of [1, 2, 4, 7, 8, 20]) {
         const odd = element(0x00400555, "UN", Buffer.alloc(length, 9));
         assert.deepEqual(await outlineOf([odd]), [["00400555", "UN", [length]]], `${length}`);
+        const bytes = dicomFile([odd]);
+        const [kept] = (await scanned(bytes)).dataSet.elements;
+        assert.equal(kept?.segments?.[0]?.offset, bytes.length - length);
         assert.equal((await outlineOf([odd, element(0x00400556, "ST", "x")])).length, 2);
       }
       assert.deepEqual(await outlineOf([element(0x00400555, "UN", "")]), [["00400555", "SQ", []]]);
@@ -252,7 +255,31 @@ describe("element scan", () => {
         bytes.writeUInt32LE(40, bytes.indexOf(Buffer.from("feff00e008000000", "hex")) + 4);
         return bytes;
       };
-      assert.equal(await fault([icon, element(0x00880904, "LO", "x".repeat(80))], jpeg), "malformed-dicom");
+      // The fragment ends where the element behind the sequence does, before what looks like its delimitation.
+      const within = [element(0x00880904, "LO", "x".repeat(16)), raw(delimiter(0xfffee0dd, 0, explicitLittle))];
+      assert.equal(await fault([icon, ...within, element(0x00880906, "ST", "y")], jpeg), "malformed-dicom");
+    });
+
+    it("twice, in either layout: the first counts", async () => {
+      const wrapped = encapsulated([], [Buffer.alloc(4)]);
+      for (const [one, other, kind] of [
+        [pixels, wrapped, "native"],
+        [wrapped, pixels, "encapsulated"],
+        [wrapped, wrapped, "encapsulated"],
+      ] as const) {
+        const file = await scanned(dicomFile([patientName, one, other]));
+        assert.equal(file.pixelData?.kind, kind);
+        assert.equal(file.dataSet.elements.length, 2);
+        assert.equal(file.warnings.length, 1);
+      }
+    });
+
+    it("fragments of another element than pixel data are places of that element", async () => {
+      for (const tag of [0x00091001, 0x7fdf1010]) {
+        const file = await scanned(dicomFile([encapsulated([], [Buffer.from("abcd")], { tag }), pixels]));
+        assert.equal(file.pixelData?.kind, "native");
+        assert.deepEqual(outline(file.dataSet)[0]?.valueOf(), [tag.toString(16).padStart(8, "0"), "OB", [4]]);
+      }
     });
 
     it("of floats", async () => {

@@ -289,6 +289,14 @@ describe("frame table", () => {
             [0, 12, 30],
             [4, 6, 2],
           ],
+          [
+            [0, 0],
+            [4, 4],
+          ],
+          [
+            [0, 12, 30],
+            [4, 6],
+          ],
           [[], []],
         ];
         for (const [offsets, lengths] of wrong) {

@@ -77,6 +77,14 @@ describe("index values", () => {
     assert.equal(column({}, "patient_name"), null);
   });
 
+  it("of dates and times go into their columns", () => {
+    const json: DicomJson = { "00080020": { vr: "DA", Value: ["20240102"] }, "00080030": { vr: "TM", Value: ["10"] } };
+    assert.equal(column(json, "study_date"), "2024-01-02");
+    assert.equal(column(json, "study_time"), "10:00:00.000000");
+    const numbers: DicomJson = { "00080020": { vr: "US", Value: [20240102] }, "00080030": { vr: "US", Value: [10] } };
+    assert.deepEqual([column(numbers, "study_date"), column(numbers, "study_time")], [null, null]);
+  });
+
   it("that are ill-formed are left out and named, once each", () => {
     const { columns, faults } = study({
       "00080020": { vr: "DA", Value: ["2024-01-02"] },

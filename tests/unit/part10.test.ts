@@ -111,6 +111,22 @@ describe("part 10", () => {
     });
   });
 
+  it("finds the prefix behind any preamble, and none in a data set that happens to hold its letters", async () => {
+    const element8 = write([element(0x00080008, "CS", "A".repeat(120))], explicitLittle);
+    const tiff = Buffer.concat([Buffer.from("II*\0"), Buffer.alloc(124, 1)]);
+    for (const preamble of [tiff, element8]) {
+      const bytes = dicomFile(pieces);
+      preamble.copy(bytes);
+      assert.equal((await scanned(bytes)).dataSetOffset, (await scanned(dicomFile(pieces))).dataSetOffset);
+    }
+    const chance = write(
+      [element(0x00080008, "CS", `${"A".repeat(120)}DICM${"A".repeat(40)}`), ...pieces],
+      explicitLittle,
+    );
+    assert.equal(chance.toString("latin1", 128, 132), "DICM");
+    assert.equal((await scanned(chance)).dataSetOffset, 0);
+  });
+
   it("reads a file meta information in implicit VR, and one whose group length is wrong", async () => {
     const meta = write([element(0x00020010, "UI", syntaxUid.explicitLittle)], implicitLittle);
     const start = [Buffer.alloc(128), Buffer.from("DICM")];

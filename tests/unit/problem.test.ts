@@ -64,6 +64,18 @@ describe("problem documents", () => {
     assert.match(text, /"code":"no-such-resource"/);
   });
 
+  it("answer a method that is not allowed, naming those that are", async () => {
+    for (const status of [405, 501]) {
+      const answered = await answerOf((ctx) => {
+        ctx.status = status;
+        ctx.set("Allow", "GET, HEAD");
+        ctx.body = "";
+      });
+      assert.deepEqual([answered.status, answered.type], [405, "application/problem+json"]);
+      assert.match(answered.text, /"detail":".*GET, HEAD/);
+    }
+  });
+
   it("leave an answer alone that is one", async () => {
     const empty = await answerOf((ctx) => {
       ctx.status = 204;
