@@ -406,6 +406,8 @@ describe("element scan", () => {
       const limits = { headerLength: 50_000 };
       const elements = (count: number) =>
         Array.from({ length: count }, (_, index) => element(0x00090000 + index, "LO"));
+      const values = (count: number) =>
+        Array.from({ length: count }, (_, index) => element(0x00090000 + index, "LO", "a".repeat(100)));
       const items = (count: number) => [
         sequence(
           0x00081140,
@@ -419,6 +421,7 @@ describe("element scan", () => {
       const kinds: readonly [write: (count: number) => Piece[], cost: number][] = [
         [text, 1],
         [elements, 8 + elementOverhead],
+        [values, 108 + elementOverhead],
         [items, 8 + elementOverhead],
         [fragments, 8 + fragmentOverhead],
         [offsets, 4],

@@ -269,6 +269,12 @@ describe("frame table", () => {
         assert.deepEqual(found, [[2], [1]]);
       });
 
+      it("of which a half is missing: the fragments tell", async () => {
+        for (const table of tablesOf([12, 0], [6, 4])) {
+          assert.deepEqual((await assigned("2", [], bytes(4, 6), { tables: [table] })).frames, [[1], [2]]);
+        }
+      });
+
       it("that is wrong: the fragments tell", async () => {
         const wrong: readonly [offsets: number[], lengths: number[]][] = [
           [

@@ -122,6 +122,11 @@ describe("index values", () => {
     }
   });
 
+  it("are as long as PostgreSQL can index", () => {
+    const of = (length: number) => column({ "00100020": { vr: "LO", Value: ["a".repeat(length)] } }, "patient_id");
+    assert.deepEqual([of(500), of(501)], ["a".repeat(500), null]);
+  });
+
   it("take the first of several", () => {
     assert.equal(column({ "00100020": { vr: "LO", Value: ["a", "b"] } }, "patient_id"), "a");
   });

@@ -89,6 +89,16 @@ describe("part 10", () => {
       }
     });
 
+    it("all of it, before a group length or a private element", async () => {
+      const firsts = [element(0x00080000, "UL", [100]), element(0x00090010, "LO", "ACME")];
+      for (const encoding of [explicitLittle, explicitBig, implicitLittle]) {
+        for (const first of firsts) {
+          const file = await scanned(write([first, ...pieces.slice(3)], encoding));
+          assert.equal(jsonOf(file)["00280010"]?.Value?.[0], 512);
+        }
+      }
+    });
+
     it("the file meta information behind a preamble", async () => {
       const file = await scanned(dicomFile(pieces, { syntax: null, encoding: implicitLittle }));
       assert.equal(file.transferSyntax.uid, syntaxUid.implicitLittle);
@@ -132,6 +142,14 @@ describe("part 10", () => {
     const start = [Buffer.alloc(128), Buffer.from("DICM")];
     const implicit = await scanned(Buffer.concat([...start, meta, write(pieces, explicitLittle)]));
     assert.equal(implicit.transferSyntax.uid, syntaxUid.explicitLittle);
+    assert.deepEqual(
+      implicit.meta.elements.map(({ tag, vr }) => [tag, vr]),
+      [[0x00020010, "UI"]],
+    );
+    assert.deepEqual(
+      (await scanned(dicomFile(pieces))).meta.elements.map(({ vr }) => vr),
+      ["UL", "UI"],
+    );
     for (const length of [0, 2, 4000]) {
       const wrong = write([element(0x00020000, "UL", [length])], explicitLittle);
       const right = write([element(0x00020010, "UI", syntaxUid.implicitLittle)], explicitLittle);

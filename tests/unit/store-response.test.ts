@@ -99,6 +99,12 @@ describe("store response", () => {
     assert.deepEqual(Object.keys(json), ["00081198", "0008119A"]);
   });
 
+  it("of failures of the server that differ is no single problem", () => {
+    const { status, json } = respond(failed("storage-full"), failed("stopping"));
+    assert.equal(status, 409);
+    assert.equal(json["0008119A"].Value.length, 2);
+  });
+
   it("is the problem itself when the server can store nothing, or the body is broken", () => {
     const expected: readonly [code: ErrorCode, httpStatus: number][] = [
       ["storage-full", 507],
