@@ -65,7 +65,7 @@ export function identifiersForResponse(dataSet: DataSet): { sopClassUid?: string
 /** What the catalog keeps of an instance, all but what only its durable bytes tell. */
 export type Description = (bytes: StoredBytes) => InstanceRecord;
 
-/** Describes a scanned file. @throws ArchiveError `missing-identifier` */
+/** Describes a scanned file. @throws ArchiveError `missing-identifier`, `truncated-dicom` */
 export function describe(file: ScannedFile): {
   identifiers: Identifiers;
   warnings: readonly string[];
@@ -78,6 +78,9 @@ export function describe(file: ScannedFile): {
     bulkDataUri: (bulkPath) => `${path}/bulkdata/${bulkPath}`,
   });
   const frames = frameTableOf(file.dataSet, file.pixelData, file.transferSyntax);
+  if (file.pixelData?.kind === "encapsulated" && file.pixelData.undelimited && frames.fault !== undefined) {
+    throw new ArchiveError("truncated-dicom", `The file ends behind a fragment of its pixel data. ${frames.fault}`);
+  }
   complete(json, file, identifiers);
   const study = indexLevel(json, "study");
   const series = indexLevel(json, "series");

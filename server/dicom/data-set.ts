@@ -32,6 +32,8 @@ export interface Encapsulation {
   readonly fragments: readonly Segment[];
   /** For each fragment, its first two bytes as a big-endian number (0 when shorter): tells where a frame begins. */
   readonly fragmentStarts: readonly number[];
+  /** The file ends behind a fragment, without the delimitation: more may have followed. */
+  readonly undelimited?: true;
 }
 
 /** The Pixel Data, Float Pixel Data or Double Float Pixel Data of the top level (PS3.3 C.7.6.3). */

@@ -1,16 +1,22 @@
 /** Reads the elements of one data set from a stream of chunks, keeping short values and passing over long ones. */
 import { ArchiveError } from "../errors.ts";
 import { ByteQueue } from "./byte-queue.ts";
-import type { DataElement, DataSet, PixelData, Segment } from "./data-set.ts";
+import type { DataElement, DataSet, PixelData } from "./data-set.ts";
 import { entryOfTag, implicitVr, tagLabel } from "./dictionary.ts";
 import { elementOverhead, fragmentOverhead, inlineLimit, mayBeBulk, type ScanLimits } from "./limits.ts";
+import {
+  type DataSetLevel,
+  dataSetLevel,
+  type ElementEncoding,
+  endOf,
+  type FragmentsLevel,
+  itemHeader,
+  type Level,
+  malformed,
+  readTag,
+  type SequenceLevel,
+} from "./scan-levels.ts";
 import { vrRow } from "./vr.ts";
-
-/** How the elements of a data set are encoded (PS3.5 7.1). */
-export interface ElementEncoding {
-  readonly explicitVr: boolean;
-  readonly littleEndian: boolean;
-}
 
 /** Something that is wrong with a file and did not keep it from being read. */
 export interface ScanWarning {
@@ -33,35 +39,6 @@ const pixelDataTags = new Set([0x7fe00008, 0x7fe00009, 0x7fe00010]);
 const offsetTables = new Set([0x7fe00001, 0x7fe00002]);
 /** A UN of undefined length is a sequence in implicit VR little endian (PS3.5 6.2.2). */
 const implicitLittleEndian: ElementEncoding = { explicitVr: false, littleEndian: true };
-
-interface Level {
-  /** Offset just past this level; Infinity when its length is undefined. */
-  readonly end: number;
-  /** The nearest end of this level and those around it. */
-  readonly bound: number;
-  readonly encoding: ElementEncoding;
-}
-interface DataSetLevel extends Level {
-  readonly kind: "dataSet";
-  readonly elements: DataElement[];
-  signed: boolean;
-  lastTag: number;
-  /** The tags so far, from the first element on that is not in order. */
-  seen?: Set<number>;
-}
-interface SequenceLevel extends Level {
-  readonly kind: "sequence";
-  readonly tag: number;
-  readonly items: DataSet[];
-}
-interface FragmentsLevel extends Level {
-  readonly kind: "fragments";
-  readonly tag: number;
-  readonly vr: string;
-  basicOffsetTable: number[] | undefined;
-  readonly fragments: Segment[];
-  readonly fragmentStarts: number[];
-}
 
 /** What a finished scan tells. */
 export interface ElementScanResult {
@@ -110,12 +87,17 @@ export class ElementScan {
   end(): ElementScanResult {
     const level = this.#levels.at(-1);
     if (!this.#ignoring) this.#checkEnd(level);
-    if (level?.kind === "fragments" && this.#levels.length === 2) this.#close(level);
+    if (level?.kind === "fragments" && this.#levels.length === 2) this.#closeUndelimited(level);
     return {
       dataSet: this.soFar(),
       pixelData: this.#pixelData,
       warnings: this.#warnings,
     };
+  }
+
+  #closeUndelimited(level: FragmentsLevel): void {
+    this.#close(level);
+    if (this.#pixelData?.kind === "encapsulated") this.#pixelData = { ...this.#pixelData, undelimited: true };
   }
 
   #checkEnd(level: Level | undefined): void {
@@ -373,29 +355,4 @@ export class ElementScan {
     if (this.#headerLength <= this.#limits.headerLength) return;
     throw new ArchiveError("header-too-large", `The header has more than ${this.#limits.headerLength} bytes.`);
   }
-}
-
-function dataSetLevel(encoding: ElementEncoding, end: number, bound: number): DataSetLevel {
-  return { kind: "dataSet", end, bound, encoding, elements: [], signed: false, lastTag: -1 };
-}
-
-/** Where the pixel data ends; an encapsulated one is known only once it has been read to its end. */
-function endOf(pixels: PixelData): number {
-  return pixels.kind === "native" ? pixels.offset + pixels.length : 0;
-}
-
-function readTag(bytes: Buffer, littleEndian: boolean): number {
-  const group = littleEndian ? bytes.readUInt16LE(0) : bytes.readUInt16BE(0);
-  return group * 0x10000 + (littleEndian ? bytes.readUInt16LE(2) : bytes.readUInt16BE(2));
-}
-
-function itemHeader(bytes: Buffer, littleEndian: boolean): { tag: number; length: number } {
-  return {
-    tag: readTag(bytes, littleEndian),
-    length: littleEndian ? bytes.readUInt32LE(4) : bytes.readUInt32BE(4),
-  };
-}
-
-function malformed(message: string): ArchiveError {
-  return new ArchiveError("malformed-dicom", message);
 }

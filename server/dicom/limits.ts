@@ -18,7 +18,7 @@ export interface ScanLimits {
 
 export const defaultLimits: ScanLimits = {
   depth: 256,
-  headerLength: 128 * 2 ** 20,
+  headerLength: 256 * 2 ** 20,
   inlineText: 2 ** 20,
   inlineNumbers: 2 ** 20,
   inlineBinary: 1024,

@@ -5,7 +5,7 @@ import { inflateRawSync } from "node:zlib";
 import { describe as describeFile, identifiersForResponse, identify } from "../../server/archive/describe.ts";
 import { decodeFrameTable } from "../../server/dicom/frame-table.ts";
 import { ArchiveError } from "../../server/errors.ts";
-import { dicomFile, element, type FileOptions, type Piece, syntaxUid } from "../support/dicom-writer.ts";
+import { dicomFile, element, encapsulated, type FileOptions, type Piece, syntaxUid } from "../support/dicom-writer.ts";
 import { scanned } from "../support/scan.ts";
 
 const uids: Readonly<Record<number, string>> = {
@@ -49,6 +49,19 @@ describe("describe", () => {
       seriesInstanceUid: "1.2.3.1",
     });
     assert.deepEqual(warnings, []);
+  });
+
+  it("refuses pixel data that ends behind a fragment and lacks frames, and warns when it lacks none", async () => {
+    const frames = (declared: number) =>
+      pieces({}, [
+        [0x00280008, element(0x00280008, "IS", `${declared}`)],
+        [0x7fe00010, encapsulated([], [Buffer.alloc(4), Buffer.alloc(4)], { delimited: false })],
+      ]);
+    const options = { syntax: "1.2.840.10008.1.2.5" };
+    assert.deepEqual((await described(frames(2), options)).warnings, [
+      "The pixel data has no sequence delimitation item.",
+    ]);
+    await assert.rejects(described(frames(3), options), { code: "truncated-dicom" });
   });
 
   it("refuses a file without one of them, naming it", async () => {
