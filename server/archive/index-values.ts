@@ -41,8 +41,8 @@ export function indexLevel(json: DicomJson, level: Level): IndexedLevel {
 
 /** Bulk data has no place in a search answer. PostgreSQL's jsonb holds no U+0000. */
 function answer(attributes: DicomJson, { tag }: LevelAttribute, found: JsonAttribute): void {
-  if (found.BulkDataURI !== undefined) return;
   const text = JSON.stringify(found);
+  if (text.includes('"BulkDataURI":')) return;
   if (text.length > longestAnswered) return;
   attributes[tag] = text.includes("\\u0000") ? JSON.parse(text, withoutNul) : found;
 }

@@ -5,7 +5,7 @@ import type { SearchRow } from "../../storage/catalog-search.ts";
 import { attributesOfLevel, computed, type Level } from "./attributes.ts";
 import type { Query } from "./query.ts";
 
-/** One match of a search: attributes by tag, ascending. */
+/** One match of a search: attributes by tag. */
 export type SearchAnswer = Record<string, LevelDocumentAttribute>;
 
 /** What a search found. */
@@ -55,7 +55,7 @@ function answerOf(
     }
   }
   Object.assign(answer, computedAttributes(row, query, wanted, includes, urlOf));
-  return sorted(answer);
+  return answer;
 }
 
 function computedAttributes(
@@ -93,8 +93,4 @@ function computedAttributes(
 function retrievePath({ studyInstanceUid, seriesInstanceUid, sopInstanceUid }: SearchRow): string {
   const series = seriesInstanceUid === undefined ? "" : `/series/${seriesInstanceUid}`;
   return `studies/${studyInstanceUid}${series}${sopInstanceUid === undefined ? "" : `/instances/${sopInstanceUid}`}`;
-}
-
-function sorted(json: SearchAnswer): SearchAnswer {
-  return Object.fromEntries(Object.entries(json).sort(([one], [other]) => (one < other ? -1 : 1)));
 }

@@ -65,24 +65,27 @@ export function toDicomJson(dataSet: DataSet, options: JsonOptions): JsonResult 
   return { json, bulkData: context.bulkData, unknownTerms: [...context.unknownTerms] };
 }
 
+/** A data set of the model, also one that came out of the catalog. */
+type WritableJson = Readonly<Record<string, { readonly vr: string; readonly Value?: readonly unknown[] }>>;
+
 /**
  * The model as JSON text, its attributes in ascending order (PS3.18 F.2.2): JavaScript puts those whose tag has no
  * letter and no leading zero before all others.
  */
-export function toJsonText(json: DicomJson): string {
+export function toJsonText(json: WritableJson): string {
   const attributes = Object.keys(json)
     .sort()
     .map((tag) => `"${tag}":${attributeText(json[tag])}`);
   return `{${attributes.join(",")}}`;
 }
 
-function attributeText(written: JsonAttribute | undefined): string {
+function attributeText(written: WritableJson[string] | undefined): string {
   if (written?.vr !== "SQ" || !written.Value) return JSON.stringify(written);
   const items = written.Value.map((item) => (isDataSet(item) ? toJsonText(item) : JSON.stringify(item)));
   return `{"vr":"SQ","Value":[${items.join(",")}]}`;
 }
 
-function isDataSet(value: JsonValue): value is DicomJson {
+function isDataSet(value: unknown): value is WritableJson {
   return typeof value === "object" && value !== null;
 }
 

@@ -12,6 +12,7 @@ import type { Reply, Request } from "./reply.ts";
  * did not name costs pixels, time or both.
  */
 export async function retrieveInstances(request: Request<StudyParams | SeriesParams | InstanceParams>): Promise<Reply> {
+  if (request.accept.some(({ transferSyntaxUid }) => transferSyntaxUid !== undefined)) await requireAll(request);
   const instances = (await request.archive.instances(uidsOf(request.params)))[Symbol.asyncIterator]();
   const first = await instances.next();
   if (first.done === true) throw new ArchiveError("no-such-resource", "There is no instance here.");
@@ -29,6 +30,14 @@ export async function retrieveInstances(request: Request<StudyParams | SeriesPar
   const parts = partsOf(first.value, { [Symbol.asyncIterator]: () => instances }, request);
   const { contentType, body } = multipartRelated(parts, { type: "application/dicom" });
   return { status: 200, headers: { "Content-Type": contentType }, body };
+}
+
+/**
+ * A series without some of its images could pass for whole: where Accept names transfer syntaxes, it must take those
+ * of every instance. @throws ArchiveError `not-acceptable`
+ */
+async function requireAll({ accept, archive, params }: Request<StudyParams | SeriesParams | InstanceParams>) {
+  for await (const instance of await archive.instances(uidsOf(params))) choose(accept, instance, "instance" in params);
 }
 
 function choose(accept: readonly AcceptRange[], first: RetrievedInstance, single: boolean) {
@@ -52,14 +61,10 @@ function notAcceptable(transferSyntaxUid: string, single: boolean): ArchiveError
 async function* partsOf(
   first: RetrievedInstance,
   rest: AsyncIterable<RetrievedInstance>,
-  { accept, params, urlOf }: Request<StudyParams | SeriesParams | InstanceParams>,
+  { params, urlOf }: Request<StudyParams | SeriesParams | InstanceParams>,
 ) {
   yield* part(first);
-  for await (const instance of rest) {
-    // A client that named one transfer syntax gets the instances that are stored in it, and no others.
-    const offer = { mediaType: "application/dicom", multipart: true, transferSyntaxUid: instance.transferSyntaxUid };
-    if (negotiate(accept, [offer])) yield* part(instance);
-  }
+  for await (const instance of rest) yield* part(instance);
 
   async function* part({ seriesInstanceUid, sopInstanceUid, transferSyntaxUid, byteLength, bytes }: RetrievedInstance) {
     const contentLocation = urlOf(`studies/${params.study}/series/${seriesInstanceUid}/instances/${sopInstanceUid}`);

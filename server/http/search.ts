@@ -1,6 +1,7 @@
 /** Search transaction (PS3.18 10.6): studies, series and instances at every resource path. */
 import type { SearchScope } from "../archive/query.ts";
 import type { SearchAnswer } from "../archive/search.ts";
+import { toJsonText } from "../dicom/json.ts";
 import { requireJson } from "./negotiate-json.ts";
 import type { Reply, Request } from "./reply.ts";
 
@@ -40,7 +41,7 @@ async function* jsonArray(answers: Iterable<SearchAnswer>): AsyncGenerator<strin
   let text = "[";
   let separator = "";
   for (const answer of answers) {
-    text += separator + JSON.stringify(answer);
+    text += separator + toJsonText(answer);
     separator = ",";
     if (text.length < 65_536) continue;
     yield text;

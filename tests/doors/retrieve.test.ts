@@ -92,6 +92,28 @@ describe("GET of studies, series, instances, metadata, frames and bulk data", ()
     await request(server.url).get(studyPath()).set("Accept", "application/dicom").expect(406);
   });
 
+  it("refuses a series of which one instance is not in the transfer syntax asked for, rather than leave it out", async () => {
+    const { bytes, studyInstanceUid: study, seriesInstanceUid: series } = instanceFile({ InstanceNumber: 1 });
+    const uids = { StudyInstanceUID: study, SeriesInstanceUID: series, InstanceNumber: 2 };
+    // The same length, so that only the transfer syntax changes: explicit VR little endian under another name.
+    const named = Buffer.from(instanceFile(uids).bytes);
+    named.write("1.2.840.10008.1.2.9", named.indexOf("1.2.840.10008.1.2.1"));
+    for (const body of [bytes, named]) {
+      await request(server.url)
+        .post("/dicom-web/studies")
+        .set("Content-Type", "application/dicom")
+        .send(body)
+        .expect(200);
+    }
+    const path = `/dicom-web/studies/${study}/series/${series}`;
+    const asking = (syntax: string) => `multipart/related; type="application/dicom"; transfer-syntax=${syntax}`;
+    await request(server.url).get(path).set("Accept", asking("1.2.840.10008.1.2.1")).expect(406);
+    await request(server.url).get(path).set("Accept", asking("1.2.840.10008.1.2.9")).expect(406);
+    assert.equal((await parts(path, asking("*"))).length, 2);
+    const both = `${asking("1.2.840.10008.1.2.1")}, ${asking("1.2.840.10008.1.2.9")}`;
+    assert.equal((await parts(path, both)).length, 2);
+  });
+
   it("sends metadata at each level, with an ETag that changes with the series", async () => {
     for (const [path, count] of [
       [studyPath(), 2],
