@@ -3,11 +3,12 @@ import { Readable } from "node:stream";
 import Router from "@koa/router";
 import Koa, { type Context, type Middleware } from "koa";
 import type { Archive } from "../archive/archive.ts";
-import { ArchiveError } from "../errors.ts";
+import { ArchiveError, toArchiveError } from "../errors.ts";
 import { parseAccept } from "./media-type.ts";
 import { primed } from "./primed.ts";
 import { answerErrors, type ErrorLog } from "./problem.ts";
 import type { Reply, Request } from "./reply.ts";
+import type { Route } from "./route.ts";
 import { dicomWebRoot, routes } from "./routes.ts";
 
 export interface WebDoorOptions {
@@ -23,10 +24,9 @@ export interface WebDoorOptions {
 export function createWebDoor({ archive, log, viewer, publicUrl }: WebDoorOptions): Koa {
   const app = new Koa();
   const router = new Router();
-  for (const { method, path, handle } of routes) {
-    const carry: Middleware = async (ctx) => send(ctx, await handle(requestOf(ctx, archive, publicUrl)));
-    if (method === "POST") router.post(path, carry);
-    else router.get(path, carry);
+  for (const route of routes) {
+    const carry: Middleware = async (ctx) => send(ctx, await route.handle(requestOf(ctx, archive, publicUrl)));
+    router.register(route.path, [route.method], [reportUndeclared(route, log), carry]);
   }
   app.use(answerErrors(log));
   app.use(async (ctx, next) => {
@@ -42,6 +42,23 @@ export function createWebDoor({ archive, log, viewer, publicUrl }: WebDoorOption
     log[fault ? "error" : "debug"]({ err: error }, "a response was not sent whole");
   });
   return app;
+}
+
+/** A status that the route does not declare is a defect: it is answered all the same, and the log tells of it. */
+function reportUndeclared({ method, path, statuses }: Route, log: ErrorLog): Middleware {
+  const report = (status: number) => {
+    if (!statuses.includes(status))
+      log.error({ method, path, undeclared: status }, "a route answered an undeclared status");
+  };
+  return async (ctx, next) => {
+    try {
+      await next();
+    } catch (error) {
+      report(toArchiveError(error).answer.httpStatus);
+      throw error;
+    }
+    report(ctx.status);
+  };
 }
 
 function requestOf(ctx: Context, archive: Archive, publicUrl: string | undefined): Request<unknown> {

@@ -1,10 +1,11 @@
 /** A whole server on a free port, over a database and a folder of its own. */
+import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Knex } from "knex";
 import { loadConfig } from "../../server/config.ts";
-import { createLog } from "../../server/log.ts";
+import { createLog, type Log } from "../../server/log.ts";
 import { startServer } from "../../server/server.ts";
 import { testDatabase } from "./postgres.ts";
 
@@ -15,7 +16,7 @@ export interface TestServer {
   readonly knex: Knex;
   /** The objects behind it. */
   readonly objectFolder: string;
-  /** Stops it and removes what it kept. */
+  /** Stops it and removes what it kept. Fails when a route has answered a status that it does not declare. */
   stop(): Promise<void>;
 }
 
@@ -24,7 +25,8 @@ export async function startTestServer(settings: Readonly<Record<string, string>>
   const database = await testDatabase();
   const dataFolder = await mkdtemp(path.join(tmpdir(), "noctis-test-"));
   const config = loadConfig({ DATABASE_URL: database.url, DATA_DIR: dataFolder, HTTP_PORT: "0", ...settings });
-  const server = await startServer(config, createLog(process.env["TEST_LOG_LEVEL"] ?? "silent"));
+  const undeclared: unknown[] = [];
+  const server = await startServer(config, watched(createLog(process.env["TEST_LOG_LEVEL"] ?? "silent"), undeclared));
   return {
     url: server.url,
     knex: database.knex,
@@ -33,6 +35,21 @@ export async function startTestServer(settings: Readonly<Record<string, string>>
       await server.stop();
       await database.drop();
       await rm(dataFolder, { recursive: true, force: true });
+      assert.deepEqual(undeclared, [], "every answered status is declared in server/http/routes.ts");
     },
+  };
+}
+
+/** `log`, whose reports of a status that its route does not declare are kept in `undeclared`. */
+function watched(log: Log, undeclared: unknown[]): Log {
+  const error = (fields: object, message?: string) => {
+    if ("undeclared" in fields) undeclared.push(fields);
+    log.error(fields, message);
+  };
+  return {
+    debug: (fields: object, message?: string) => log.debug(fields, message),
+    info: (fields: object, message?: string) => log.info(fields, message),
+    warn: (fields: object, message?: string) => log.warn(fields, message),
+    error,
   };
 }

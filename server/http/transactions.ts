@@ -1,0 +1,119 @@
+/** The transactions that routes belong to: section of PS3.18, query parameters, media types and statuses of each. */
+import { z } from "zod";
+import type { QueryParameter, Transaction } from "./route.ts";
+
+/** Answered by every route whose handler reaches the archive. */
+const anyArchive = [500, 503];
+
+const dicomJson = ["application/dicom+json", "application/json"];
+const octets = ["multipart/related", "application/octet-stream"];
+
+/** PS3.18 8.3.3: what overrides headers of the same name. */
+const contentNegotiation: readonly QueryParameter[] = [
+  {
+    name: "accept",
+    meaning: "Media types to answer with; overrides the Accept header (PS3.18 8.3.3.1).",
+    schema: z.string(),
+    repeatable: true,
+    example: "application/dicom+json",
+  },
+  {
+    name: "charset",
+    meaning: "Character sets to answer in (PS3.18 8.3.3.2). Every answer is UTF-8; another wish is passed over.",
+    schema: z.string(),
+    repeatable: true,
+    example: "utf-8",
+  },
+];
+
+const wholeNumber = z.string().regex(/^\d+$/, "is not a whole number of 0 or more");
+
+/** PS3.18 8.3.4. */
+const searchQuery: readonly QueryParameter[] = [
+  {
+    name: "<attribute>",
+    meaning:
+      "A keyword (PatientName) or tag (00100010) and the value to match (PS3.4 C.2.2.2); empty matches anything.",
+    schema: z.string(),
+    repeatable: true,
+    example: "Doe*",
+  },
+  {
+    name: "includefield",
+    meaning: "Keywords or tags to answer beside those answered by default, joined by comma; or all.",
+    schema: z.string(),
+    repeatable: true,
+    example: "StudyDescription",
+  },
+  {
+    name: "fuzzymatching",
+    meaning: "Whether names may be matched by more than their letters (PS3.18 8.3.4.2).",
+    schema: z.enum(["true", "false"], "is neither true nor false"),
+    example: "false",
+  },
+  { name: "limit", meaning: "Matches to answer at most.", schema: wholeNumber, example: "100" },
+  { name: "offset", meaning: "Matches to pass over.", schema: wholeNumber, example: "0" },
+  ...contentNegotiation,
+];
+
+const nothing = { query: [], requestTypes: [] } as const;
+
+/** Not of the standard: whatever watches over the server asks these. */
+export const lively: Transaction = {
+  ...nothing,
+  area: "Health",
+  section: "health",
+  responseTypes: ["application/json"],
+  statuses: [200],
+};
+export const readied: Transaction = { ...lively, statuses: [200, 507, ...anyArchive] };
+
+/** Store (PS3.18 10.5). */
+export const stored: Transaction = {
+  area: "Store",
+  section: "PS3.18 10.5",
+  query: contentNegotiation,
+  requestTypes: ["multipart/related", "application/dicom"],
+  responseTypes: dicomJson,
+  statuses: [200, 202, 400, 406, 409, 415, 507, ...anyArchive],
+};
+
+/** Search (PS3.18 10.6). */
+export const searched: Transaction = {
+  area: "Search",
+  section: "PS3.18 10.6",
+  query: searchQuery,
+  requestTypes: [],
+  responseTypes: dicomJson,
+  statuses: [200, 400, 406, ...anyArchive],
+};
+
+/** Retrieve (PS3.18 10.4): instances as they are stored. */
+export const retrieved: Transaction = {
+  area: "Retrieve",
+  section: "PS3.18 10.4.1.1.1",
+  query: contentNegotiation,
+  requestTypes: [],
+  responseTypes: ["multipart/related"],
+  statuses: [200, 400, 404, 406, ...anyArchive],
+};
+export const retrievedInstance: Transaction = {
+  ...retrieved,
+  responseTypes: ["multipart/related", "application/dicom"],
+};
+export const retrievedMetadata: Transaction = {
+  ...retrieved,
+  section: "PS3.18 10.4.1.1.2",
+  responseTypes: dicomJson,
+  statuses: [304, ...retrieved.statuses],
+};
+export const retrievedFrames: Transaction = {
+  ...retrieved,
+  section: "PS3.18 10.4.1.1.6",
+  responseTypes: octets,
+};
+export const retrievedBulkData: Transaction = {
+  ...retrieved,
+  section: "PS3.18 10.4.1.1.5",
+  responseTypes: octets,
+};
