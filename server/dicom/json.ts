@@ -79,6 +79,17 @@ export function toJsonText(json: WritableJson): string {
   return `{${attributes.join(",")}}`;
 }
 
+/** The model that `toJsonText` wrote as `text`. Not for texts of clients: their attributes are not checked. */
+export function parseJsonText(text: string): DicomJson {
+  const parsed: unknown = JSON.parse(text);
+  if (isOwnModel(parsed)) return parsed;
+  throw new TypeError("the stored metadata is no data set");
+}
+
+function isOwnModel(value: unknown): value is DicomJson {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 function attributeText(written: WritableJson[string] | undefined): string {
   if (written?.vr !== "SQ" || !written.Value) return JSON.stringify(written);
   const items = written.Value.map((item) => (isDataSet(item) ? toJsonText(item) : JSON.stringify(item)));

@@ -1,17 +1,32 @@
-/** Retrieve metadata (PS3.18 10.4.1.1.2): DICOM JSON of a study, a series or an instance. */
+/** Retrieve metadata (PS3.18 10.4.1.1.2): DICOM JSON or Native DICOM Model XML of a study, a series or an instance. */
 import { createHash } from "node:crypto";
-import { promisify } from "node:util";
-import { gzip } from "node:zlib";
+import { pipeline, Readable } from "node:stream";
+import { createGzip } from "node:zlib";
 import { LRUCache } from "lru-cache";
 import type { RetrievedMetadata } from "../archive/retrieve.ts";
-import { requireJson } from "./negotiate-json.ts";
+import { parseJsonText } from "../dicom/json.ts";
+import { toNativeXml } from "../dicom/xml.ts";
+import { ArchiveError } from "../errors.ts";
+import { negotiate } from "./media-type.ts";
+import { multipartRelated } from "./multipart-writer.ts";
 import { type InstanceParams, type SeriesParams, type StudyParams, uidsOf } from "./params.ts";
 import type { Reply, Request } from "./reply.ts";
 
-const compress = promisify(gzip);
+/** Compressed documents above this many bytes are not kept. */
+const largestCached = 8 * 2 ** 20;
 
-/** Documents above this many characters are streamed and not kept. */
-const largestCached = 32 * 2 ** 20;
+/** Characters of JSON that are worth a write. */
+const batchLength = 65_536;
+
+const xmlType = "application/dicom+xml";
+
+/** PS3.18 Table 8.7.3-1. XML is a document an instance: one alone only where one instance is named. */
+const offers = [
+  { mediaType: "application/dicom+json", multipart: false },
+  { mediaType: "application/json", multipart: false },
+  { mediaType: xmlType, multipart: true },
+] as const;
+const instanceOffers = [...offers, { mediaType: xmlType, multipart: false }] as const;
 
 /** Makes the handler; compressed documents are kept under their version, in 64 MB at most. */
 export function metadataHandler() {
@@ -21,11 +36,17 @@ export function metadataHandler() {
   });
 
   return async (request: Request<StudyParams | SeriesParams | InstanceParams>): Promise<Reply> => {
-    const contentType = requireJson(request.accept);
+    const offer = negotiate(request.accept, "instance" in request.params ? instanceOffers : offers);
+    if (!offer) {
+      const available = `application/dicom+json, application/json and multipart/related; type="${xmlType}"`;
+      throw new ArchiveError("not-acceptable", `Metadata is available as ${available}.`);
+    }
     const uids = uidsOf(request.params);
     const metadata = await request.archive.metadata(uids, request.urlOf);
-    const key = `${Object.values(uids).join("/")} ${metadata.version} ${request.urlOf("")} ${contentType}`;
+    const wrapped = `${offer.mediaType} ${offer.multipart}`;
+    const key = `${Object.values(uids).join("/")} ${metadata.version} ${request.urlOf("")} ${wrapped}`;
     const etag = `W/"${createHash("sha256").update(key).digest("base64url").slice(0, 27)}"`;
+    const { contentType, body } = represent(metadata, offer);
     const headers = {
       "Content-Type": contentType,
       ETag: etag,
@@ -33,14 +54,24 @@ export function metadataHandler() {
       Vary: "Accept-Encoding, Accept",
     };
     if (matches(request.header("if-none-match"), etag)) return { status: 304, headers };
-    if (!/\bgzip\b/.test(request.header("accept-encoding") ?? "")) {
-      return { status: 200, headers, body: jsonArray(metadata) };
-    }
-    const compressed = documents.get(key) ?? (await compressedDocument(metadata));
-    if (!compressed) return { status: 200, headers, body: jsonArray(metadata) };
-    documents.set(key, compressed);
-    return { status: 200, headers: { ...headers, "Content-Encoding": "gzip" }, body: compressed };
+    if (!/\bgzip\b/.test(request.header("accept-encoding") ?? "")) return { status: 200, headers, body };
+    const coded = { ...headers, "Content-Encoding": "gzip" };
+    // The boundary of a multipart message is new each time.
+    if (offer.multipart) return { status: 200, headers: coded, body: gzipped(body) };
+    const kept = documents.get(key);
+    if (kept) return { status: 200, headers: coded, body: kept };
+    return { status: 200, headers: coded, body: gzipped(body, (whole) => documents.set(key, whole)) };
   };
+}
+
+function represent(
+  metadata: RetrievedMetadata,
+  { mediaType, multipart }: (typeof instanceOffers)[number],
+): { readonly contentType: string; readonly body: AsyncIterable<Buffer | string> } {
+  if (mediaType !== xmlType) return { contentType: mediaType, body: jsonArray(metadata) };
+  return multipart
+    ? multipartRelated(xmlParts(metadata), { type: xmlType })
+    : { contentType: xmlType, body: xmlDocuments(metadata) };
 }
 
 /** RFC 9110 13.1.2, weak comparison. */
@@ -49,23 +80,43 @@ function matches(ifNoneMatch: string | undefined, etag: string): boolean {
   return ifNoneMatch.split(",").some((tag) => tag.trim() === "*" || tag.trim().replace(/^W\//, "") === etag.slice(2));
 }
 
-/** Undefined when the document is too large to be kept. */
-async function compressedDocument(metadata: RetrievedMetadata): Promise<Buffer | undefined> {
-  const parts: string[] = [];
+/** `body` compressed as it comes; when all of it has been read, `keep` gets it, unless it is large. */
+async function* gzipped(
+  body: AsyncIterable<Buffer | string>,
+  keep?: (whole: Buffer) => void,
+): AsyncGenerator<Buffer, void, undefined> {
+  const gzip = createGzip({ level: 4 });
+  // A failure destroys `gzip` too, whose reader throws it.
+  pipeline(Readable.from(body, { objectMode: false }), gzip, () => undefined);
+  let kept: Buffer[] | undefined = keep && [];
   let length = 0;
-  for await (const part of jsonArray(metadata)) {
-    length += part.length;
-    if (length > largestCached) return undefined;
-    parts.push(part);
+  for await (const chunk of gzip) {
+    if (!Buffer.isBuffer(chunk)) throw new TypeError("gzip yields buffers");
+    length += chunk.length;
+    if (length > largestCached) kept = undefined;
+    kept?.push(chunk);
+    yield chunk;
   }
-  return compress(parts.join(""), { level: 4 });
+  if (kept && keep) keep(Buffer.concat(kept));
 }
 
-async function* jsonArray(metadata: RetrievedMetadata): AsyncGenerator<string> {
-  let separator = "[";
+async function* jsonArray(metadata: RetrievedMetadata): AsyncGenerator<string, void, undefined> {
+  let text = "[";
+  let separator = "";
   for await (const document of metadata.documents()) {
-    yield separator + document;
+    text += separator + document;
     separator = ",";
+    if (text.length < batchLength) continue;
+    yield text;
+    text = "";
   }
-  yield separator === "[" ? "[]" : "]";
+  yield `${text}]`;
+}
+
+async function* xmlParts(metadata: RetrievedMetadata) {
+  for await (const document of xmlDocuments(metadata)) yield { contentType: xmlType, body: Buffer.from(document) };
+}
+
+async function* xmlDocuments(metadata: RetrievedMetadata): AsyncGenerator<string, void, undefined> {
+  for await (const document of metadata.documents()) yield toNativeXml(parseJsonText(document));
 }

@@ -141,6 +141,26 @@ describe("GET of studies, series, instances, metadata, frames and bulk data", ()
     assert.equal(toDataSets(JSON.parse(changed.text)).length, 3);
   });
 
+  it("sends metadata as XML, one document an instance, compressed where the client takes it", async () => {
+    const documents = await parts(`${seriesPath()}/metadata`, 'multipart/related; type="application/dicom+xml"');
+    assert.equal(documents.length, 3);
+    for (const { contentType, bytes } of documents) {
+      assert.equal(contentType, "application/dicom+xml");
+      assert.match(
+        bytes.toString(),
+        /^<\?xml version="1.0" encoding="UTF-8"\?>\n<NativeDicomModel .*<\/NativeDicomModel>\n$/s,
+      );
+    }
+    const alone = await fetch(`${server.url}${instancePath()}/metadata`, {
+      headers: { Accept: "application/dicom+xml" },
+    });
+    assert.equal(alone.headers.get("content-type"), "application/dicom+xml");
+    assert.match(await alone.text(), /keyword="PatientName"><PersonName number="1"><Alphabetic><FamilyName>Test</);
+    const refused = await request(server.url).get(`${seriesPath()}/metadata`).set("Accept", "application/dicom+xml");
+    assert.equal(refused.status, 406);
+    assert.match(refused.text, /application\/dicom\+json.*multipart\/related; type=\\"application\/dicom\+xml\\"/);
+  });
+
   it("puts long binary values behind a BulkDataURI that can be fetched, single and multipart", async () => {
     const response = await request(server.url).get(`${instancePath()}/metadata`).expect(200);
     const [metadata] = toDataSets(JSON.parse(response.text));
