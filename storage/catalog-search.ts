@@ -1,26 +1,8 @@
 /** Searches of the catalog: conditions on typed columns in, one SQL statement, rows of DICOM JSON by level out. */
 import type { Knex } from "knex";
+import { type Condition, type Level, meeting } from "./catalog-match.ts";
 import type { LevelDocument } from "./catalog-records.ts";
 import { databaseError } from "./database-error.ts";
-
-type Level = "study" | "series" | "instance";
-
-/** A condition on a column of one level. Patterns are of LIKE, with backslash as the escape. */
-export type Match =
-  | { readonly kind: "equal"; readonly value: string | number }
-  | { readonly kind: "anyOf"; readonly values: readonly string[] }
-  /** Case-insensitive. */
-  | { readonly kind: "like"; readonly pattern: string }
-  /** A regular expression (PostgreSQL's ARE) over `=Alphabetic=Ideographic=Phonetic=`, case-insensitive. */
-  | { readonly kind: "name"; readonly regularExpression: string }
-  /** Both ends included; one may be open. */
-  | { readonly kind: "range"; readonly from?: string; readonly to?: string };
-
-/** One thing that every match must meet. */
-export type Condition =
-  | { readonly level: Level; readonly column: string; readonly match: Match }
-  /** Some series of the study has a modality that matches (PS3.4 C.3.4). */
-  | { readonly modalitiesInStudy: Match };
 
 /** What to look for, and how much of it. */
 export interface Search {
@@ -97,7 +79,7 @@ export async function searchCatalog(knex: Knex, search: Search): Promise<SearchP
 function foundRows(knex: Knex, search: Search): Knex.QueryBuilder {
   const order = orders[search.level];
   const matching = search.conditions.reduce(
-    (query, condition) => apply(knex, query, condition),
+    (query, condition) => meeting(knex, query, condition),
     joined(knex, search.level),
   );
   return matching
@@ -122,24 +104,4 @@ function joined(knex: Knex, level: Level): Knex.QueryBuilder {
     instance: "instance.attributes",
     transferSyntaxUid: "transfer_syntax_uid",
   });
-}
-
-function apply(knex: Knex, query: Knex.QueryBuilder, condition: Condition): Knex.QueryBuilder {
-  if (!("modalitiesInStudy" in condition)) {
-    return match(query, `${condition.level}.${condition.column}`, condition.match);
-  }
-  const some = knex("series as any_series").select(knex.raw("1")).whereRaw("any_series.study_id = study.id");
-  return query.whereExists(match(some, "any_series.modality", condition.modalitiesInStudy));
-}
-
-function match(query: Knex.QueryBuilder, column: string, how: Match): Knex.QueryBuilder {
-  if (how.kind === "equal") return query.where(column, how.value);
-  if (how.kind === "anyOf") return query.whereIn(column, [...how.values]);
-  if (how.kind === "like") return query.whereRaw("lower(??) like lower(?)", [column, how.pattern]);
-  if (how.kind === "name") return query.whereRaw("?? ~* ?", [column, how.regularExpression]);
-  return query.whereRaw(...bound(column, ">=", how.from)).whereRaw(...bound(column, "<=", how.to));
-}
-
-function bound(column: string, operator: ">=" | "<=", value: string | undefined): [sql: string, bindings: string[]] {
-  return value === undefined ? ["true", []] : [`?? ${operator} ?`, [column, value]];
 }
