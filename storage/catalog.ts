@@ -1,6 +1,7 @@
 /** The catalog: every question that the archive asks PostgreSQL. Rows only; what they mean is the archive's business. */
 import type { Knex } from "knex";
 import { commitInstances } from "./catalog-commit.ts";
+import { createLocks, type WithLock } from "./catalog-locks.ts";
 import {
   findBulkData,
   findInstances,
@@ -28,6 +29,8 @@ export interface Catalog {
   readMetadata(seriesId: number, sopInstanceUid?: string): AsyncIterable<Buffer>;
   /** The entry of the table of bulk data at `path` of an instance, as it was committed; undefined when there is none. */
   findBulkData(instanceId: number, path: string): Promise<unknown>;
+  /** Runs `work` unless another, of this process or a different one, holds the lock of `name`; tells whether it ran. */
+  readonly withLock: WithLock;
   /** Resolves when PostgreSQL answers. */
   check(): Promise<void>;
 }
@@ -41,6 +44,7 @@ export function createCatalog(knex: Knex): Catalog {
     findInstances: (selector) => findInstances(knex, selector),
     readMetadata: (seriesId, sopInstanceUid) => readMetadata(knex, seriesId, sopInstanceUid),
     findBulkData: (instanceId, path) => databaseError(() => findBulkData(knex, instanceId, path)),
+    withLock: createLocks(knex),
     check: () => databaseError(async () => void (await knex.raw("select 1"))),
   };
 }
