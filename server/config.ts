@@ -23,10 +23,49 @@ function url(protocols: RegExp, form: string) {
 const postgres = url(/^postgres(ql)?:$/, "postgresql://user:password@host:port/database");
 const web = url(/^https?:$/, "https://host:port");
 
+const flag = z.enum(["true", "false"], "must be true or false").transform((text) => text === "true");
+
+/** Values joined by comma. */
+function list(isValue: (text: string) => boolean, message: string) {
+  return z
+    .string()
+    .transform((text) => text.split(",").map((value) => value.trim()))
+    .refine((values) => values.every(isValue), message);
+}
+
+function isOrigin(text: string): boolean {
+  return text === "*" || (/^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text);
+}
+
+/** Everything that the server says in headers, and that a script cannot read unless it is told so. */
+const exposedHeaders = [
+  "ETag",
+  "Link",
+  "Location",
+  "Warning",
+  "X-Total-Count",
+  "Content-Range",
+  "Content-Length",
+  "Content-Location",
+  "Content-Disposition",
+  "Accept-Ranges",
+  "Retry-After",
+  "Allow",
+];
+
 const schema = z.object({
   HTTP_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on; 0.0.0.0 for every interface."),
   HTTP_PORT: port.default(8080).describe("Port to listen on; 0 for a free one."),
   PUBLIC_URL: web.optional().describe("Address under which clients reach the server, when a proxy is in front."),
+  TRUST_PROXY: flag
+    .default(true)
+    .describe("Whether Forwarded and X-Forwarded-* headers decide the URLs in answers, unless PUBLIC_URL is set."),
+  CORS_ORIGINS: list(isOrigin, "must be * or origins such as https://viewer.example, joined by comma")
+    .optional()
+    .describe("Origins whose pages may use the server, joined by comma; * for any; unset for none."),
+  CORS_EXPOSE_HEADERS: list((name) => /^[\w-]+$/.test(name), "must be names of headers, joined by comma")
+    .default(exposedHeaders)
+    .describe("Headers of answers that those pages may read."),
   DATA_DIR: z
     .string()
     .min(1)
@@ -83,7 +122,7 @@ export interface ConfigLine {
 
 /** Every setting in the order of the schema. */
 export function describeConfig(config: Config): ConfigLine[] {
-  const values: Readonly<Record<string, string | number | undefined>> = config;
+  const values: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>> = config;
   return Object.entries(schema.shape).map(([name, { description = "" }]) => {
     const value = values[name];
     return { name, value: value === undefined ? "(unset)" : masked(name, String(value)), description };

@@ -63,7 +63,13 @@ async function open(config: Config, log: Log, opened: Closing[]): Promise<string
   opened.push(() => background.stop(config.STOP_TIMEOUT));
   if (!readManifest(viewerBuildFolder)) log.warn({}, "the viewer is not installed; install it with: npm run viewer");
   const viewer = createViewer({ buildFolder: viewerBuildFolder, appConfig: makeAppConfig({ dicomWebRoot }) });
-  const app = createWebDoor({ archive, log, viewer, publicUrl: config.PUBLIC_URL });
+  const app = createWebDoor({
+    archive,
+    log,
+    viewer,
+    baseUrl: { publicUrl: config.PUBLIC_URL, trustProxy: config.TRUST_PROXY },
+    cors: config.CORS_ORIGINS && { origins: config.CORS_ORIGINS, exposeHeaders: config.CORS_EXPOSE_HEADERS },
+  });
   const handle = app.callback();
   return listen((request, response) => void handle(request, response), config, opened);
 }

@@ -4,6 +4,8 @@ import Router from "@koa/router";
 import Koa, { type Context, type Middleware } from "koa";
 import type { Archive } from "../archive/archive.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
+import { baseUrl, type BaseUrlOptions } from "./base-url.ts";
+import { allowOrigins, type CorsOptions } from "./cors.ts";
 import { parseAccept } from "./media-type.ts";
 import { primed } from "./primed.ts";
 import { answerErrors, type ErrorLog } from "./problem.ts";
@@ -16,23 +18,35 @@ export interface WebDoorOptions {
   readonly log: ErrorLog;
   /** Serves the viewer; what it does not know goes on to the routes. */
   readonly viewer?: Middleware;
-  /** Address under which clients reach the server, without a final slash; the Host header when absent. */
-  readonly publicUrl?: string | undefined;
+  /** What the URLs in answers begin with. */
+  readonly baseUrl: BaseUrlOptions;
+  /** Who may use the server from pages of other origins; nobody when absent. */
+  readonly cors?: CorsOptions | undefined;
 }
 
+/** What stored bytes (HTML, SVG, PDF) may do in a browser: nothing. The viewer and the pages set their own. */
+const securityHeaders = {
+  "X-Content-Type-Options": "nosniff",
+  "Content-Security-Policy": "default-src 'none'; frame-ancestors 'self'",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Referrer-Policy": "no-referrer",
+};
+
 /** The application, listening to nothing yet. */
-export function createWebDoor({ archive, log, viewer, publicUrl }: WebDoorOptions): Koa {
+export function createWebDoor({ archive, log, viewer, baseUrl: baseUrlOptions, cors }: WebDoorOptions): Koa {
   const app = new Koa();
   const router = new Router();
   for (const route of routes) {
-    const carry: Middleware = async (ctx) => send(ctx, await route.handle(requestOf(ctx, archive, publicUrl)));
+    const carry: Middleware = async (ctx) => send(ctx, await route.handle(requestOf(ctx, archive, baseUrlOptions)));
     router.register(route.path, [route.method], [reportUndeclared(route, log), carry]);
   }
   app.use(answerErrors(log));
   app.use(async (ctx, next) => {
-    ctx.set("X-Content-Type-Options", "nosniff");
+    ctx.set(securityHeaders);
+    if (cors) ctx.set("Cross-Origin-Resource-Policy", "cross-origin");
     await next();
   });
+  if (cors) app.use(allowOrigins(cors));
   app.use(router.routes());
   app.use(router.allowedMethods());
   if (viewer) app.use(viewer);
@@ -61,9 +75,9 @@ function reportUndeclared({ method, path, statuses }: Route, log: ErrorLog): Mid
   };
 }
 
-function requestOf(ctx: Context, archive: Archive, publicUrl: string | undefined): Request<unknown> {
+function requestOf(ctx: Context, archive: Archive, baseUrlOptions: BaseUrlOptions): Request<unknown> {
   const query = new URLSearchParams(ctx.querystring);
-  const root = `${publicUrl ?? `${ctx.protocol}://${ctx.host}`}${dicomWebRoot}/`;
+  const root = `${baseUrl(ctx.req, baseUrlOptions)}${dicomWebRoot}/`;
   return {
     params: ctx["params"],
     query,
@@ -83,7 +97,9 @@ async function send(ctx: Context, { status, headers, body }: Reply): Promise<voi
   ctx.status = status;
   ctx.body = isWhole ? body : (sent ?? "");
   // After the body, which sets headers of its own.
-  ctx.set({ ...headers });
+  const { Vary: vary, ...others } = headers ?? {};
+  ctx.set(others);
+  if (vary !== undefined) ctx.vary(vary);
   if (!isWhole && sent === undefined && headers?.["Content-Length"] === undefined) ctx.remove("Content-Length");
   if (body === undefined) ctx.status = status;
 }

@@ -49,6 +49,20 @@ describe("config", () => {
     assert.equal(message.split("\n").length, 9);
   });
 
+  it("takes a list of origins or a star, and true or false", () => {
+    const { CORS_ORIGINS, TRUST_PROXY } = loadConfig({
+      CORS_ORIGINS: "https://a.example , http://localhost:3000",
+      TRUST_PROXY: "false",
+    });
+    assert.deepEqual([CORS_ORIGINS, TRUST_PROXY], [["https://a.example", "http://localhost:3000"], false]);
+    assert.deepEqual(loadConfig({ CORS_ORIGINS: "*" }).CORS_ORIGINS, ["*"]);
+    assert.equal(loadConfig({}).TRUST_PROXY, true);
+    for (const origins of ["https://a.example/", "a.example", "null", "https://a.example,", "https://*.example"]) {
+      assert.match(faultsOf({ CORS_ORIGINS: origins }), /CORS_ORIGINS: must be \* or origins/, origins);
+    }
+    assert.match(faultsOf({ TRUST_PROXY: "1", CORS_EXPOSE_HEADERS: "a b" }), /TRUST_PROXY: [^]*CORS_EXPOSE_HEADERS: /);
+  });
+
   it("asks for both keys of an object store", () => {
     assert.equal(faultsOf(s3), "");
     assert.match(faultsOf({ S3_ENDPOINT: s3.S3_ENDPOINT, S3_ACCESS_KEY: "a" }), /^ {2}S3_SECRET_KEY: /m);
