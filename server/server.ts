@@ -12,8 +12,8 @@ import { createCatalog } from "../storage/catalog.ts";
 import { connectDatabase } from "../storage/database.ts";
 import { migrate } from "../storage/migrate.ts";
 import { startEmbeddedPostgres } from "../storage/postgres-embedded.ts";
-import { createArchive } from "./archive/archive.ts";
-import { startBackground } from "./background.ts";
+import { type Archive, createArchive } from "./archive/archive.ts";
+import { type BackgroundTask, startBackground } from "./background.ts";
 import type { Config } from "./config.ts";
 import { makeDataFolder } from "./data-folder.ts";
 import { ArchiveError } from "./errors.ts";
@@ -59,7 +59,7 @@ async function open(config: Config, log: Log, opened: Closing[]): Promise<string
   opened.push(() => blobs.close());
   const catalog = createCatalog(knex);
   const archive = createArchive({ blobs, catalog, log });
-  const background = startBackground([], catalog.withLock, log);
+  const background = startBackground(backgroundTasks(archive), catalog.withLock, log);
   opened.push(() => background.stop(config.STOP_TIMEOUT));
   if (!readManifest(viewerBuildFolder)) log.warn({}, "the viewer is not installed; install it with: npm run viewer");
   const viewer = createViewer({ buildFolder: viewerBuildFolder, appConfig: makeAppConfig({ dicomWebRoot }) });
@@ -72,6 +72,11 @@ async function open(config: Config, log: Log, opened: Closing[]): Promise<string
   });
   const handle = app.callback();
   return listen((request, response) => void handle(request, response), config, opened);
+}
+
+/** What is done when nobody asks. */
+function backgroundTasks(archive: Archive): readonly BackgroundTask[] {
+  return [{ name: "commitments", everySeconds: 30, run: () => archive.finishAbandonedCommitments() }];
 }
 
 async function openEmbedded(config: Config, log: Log, opened: Closing[]): Promise<string> {

@@ -1,6 +1,7 @@
 /** The catalog: every question that the archive asks PostgreSQL. Rows only; what they mean is the archive's business. */
 import type { Knex } from "knex";
 import { commitInstances } from "./catalog-commit.ts";
+import { type CommitmentCatalog, createCommitmentCatalog } from "./catalog-commitment.ts";
 import { createLocks, type WithLock } from "./catalog-locks.ts";
 import {
   findBulkData,
@@ -31,6 +32,8 @@ export interface Catalog {
   findBulkData(instanceId: number, path: string): Promise<unknown>;
   /** Runs `work` unless another, of this process or a different one, holds the lock of `name`; tells whether it ran. */
   readonly withLock: WithLock;
+  /** Storage commitment. */
+  readonly commitments: CommitmentCatalog;
   /** Resolves when PostgreSQL answers. */
   check(): Promise<void>;
 }
@@ -45,6 +48,7 @@ export function createCatalog(knex: Knex): Catalog {
     readMetadata: (seriesId, sopInstanceUid) => readMetadata(knex, seriesId, sopInstanceUid),
     findBulkData: (instanceId, path) => databaseError(() => findBulkData(knex, instanceId, path)),
     withLock: createLocks(knex),
+    commitments: createCommitmentCatalog(knex),
     check: () => databaseError(async () => void (await knex.raw("select 1"))),
   };
 }

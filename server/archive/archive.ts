@@ -1,6 +1,7 @@
 /** The archive: everything that a door may do, on one screen. */
 import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
+import { type CommitmentRequest, type CommitmentResult, createCommitment } from "./commitment.ts";
 import { parseQuery, type Query, type QueryParameters, type SearchScope } from "./query.ts";
 import {
   createRetrieve,
@@ -12,6 +13,7 @@ import {
   type RetrievedMetadata,
 } from "./retrieve.ts";
 import { search, type SearchAnswers } from "./search.ts";
+import type { Uid } from "../dicom/uid.ts";
 import { createStore, type StoreLog, type StoreOptions, type StoreOutcome } from "./store.ts";
 
 /** What a client can cause is thrown as ArchiveError; `store` gives it as an outcome instead. */
@@ -33,6 +35,13 @@ export interface Archive {
   /** The value of one element that the metadata refers to. */
   bulkData(uids: InstanceUids, path: string): Promise<RetrievedBulkData>;
 
+  /** Says of instances whether they are kept; undefined when the answer takes a while. */
+  requestCommitment(request: CommitmentRequest): Promise<CommitmentResult | undefined>;
+  /** The answer to an earlier request; undefined when it is not there yet. */
+  checkCommitment(transactionUid: Uid): Promise<CommitmentResult | undefined>;
+  /** Works out the answers that processes owe which have ended. */
+  finishAbandonedCommitments(): Promise<void>;
+
   /** Resolves when the archive can store and find. */
   check(): Promise<void>;
 }
@@ -47,6 +56,7 @@ export function createArchive({ blobs, catalog, log }: { blobs: Blobs; catalog: 
     query: parseQuery,
     search: (query, urlOf) => search(catalog, query, urlOf),
     ...createRetrieve(blobs, catalog),
+    ...createCommitment(blobs, catalog),
     check: async () => void (await Promise.all([blobs.check(), catalog.check()])),
   };
 }

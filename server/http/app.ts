@@ -95,7 +95,8 @@ async function send(ctx: Context, { status, headers, body }: Reply): Promise<voi
   const isWhole = body === undefined || typeof body === "string" || Buffer.isBuffer(body);
   const sent = isWhole || ctx.method === "HEAD" ? undefined : Readable.from(await primed(body), { objectMode: false });
   ctx.status = status;
-  ctx.body = isWhole ? body : (sent ?? "");
+  // Where there is no body, null says so: Koa would send the reason phrase.
+  ctx.body = isWhole ? (body ?? null) : (sent ?? "");
   // After the body, which sets headers of its own.
   const { Vary: vary, ...others } = headers ?? {};
   ctx.set(others);

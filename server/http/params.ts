@@ -10,6 +10,8 @@ export const studyParams = z.object({ study: uid });
 export const seriesParams = studyParams.extend({ series: uid });
 export const instanceParams = seriesParams.extend({ instance: uid });
 
+export const transactionParams = z.object({ transaction: uid });
+
 /** Most frames in one request: longer lists do not fit into a URL either. */
 const mostFrames = 10_000;
 
@@ -34,6 +36,7 @@ export const bulkDataParams = instanceParams.extend({ path: bulkDataPath });
 export type StudyParams = z.infer<typeof studyParams>;
 export type SeriesParams = z.infer<typeof seriesParams>;
 export type InstanceParams = z.infer<typeof instanceParams>;
+export type TransactionParams = z.infer<typeof transactionParams>;
 export type FrameParams = z.infer<typeof frameParams>;
 export type BulkDataParams = z.infer<typeof bulkDataParams>;
 
@@ -57,6 +60,6 @@ export function parseParams<Schema extends z.ZodType>(schema: Schema, params: un
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const name = issue?.path.join(".") ?? "path";
-  const code = ["study", "series", "instance"].includes(name) ? "invalid-uid" : "invalid-request";
+  const code = ["study", "series", "instance", "transaction"].includes(name) ? "invalid-uid" : "invalid-request";
   throw new ArchiveError(code, `The ${name} in the address ${issue?.message ?? "is malformed"}.`);
 }

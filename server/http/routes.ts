@@ -1,6 +1,7 @@
 /** THE list of routes: method, path, schema of its parameters, summary, transaction (transactions.ts), handler. */
 import type { z } from "zod";
 import type { Level } from "../archive/attributes.ts";
+import { checkCommitment, requestCommitment } from "./commitment.ts";
 import { live, ready } from "./health.ts";
 import {
   bulkDataParams,
@@ -11,6 +12,7 @@ import {
   seriesParams,
   type StudyParams,
   studyParams,
+  transactionParams,
   uidsOf,
 } from "./params.ts";
 import type { Reply, Request } from "./reply.ts";
@@ -22,6 +24,8 @@ import { type Method, type Route, route, type Transaction } from "./route.ts";
 import { searchHandler } from "./search.ts";
 import { storeInstances } from "./store.ts";
 import {
+  commitmentChecked,
+  commitmentRequested,
   lively,
   readied,
   retrieved,
@@ -39,6 +43,7 @@ export const dicomWebRoot = "/dicom-web";
 const study = "/studies/:study";
 const series = `${study}/series/:series`;
 const instance = `${series}/instances/:instance`;
+const commitment = "/commitment-requests/:transaction";
 
 const metadata = metadataHandler();
 
@@ -62,6 +67,9 @@ export const routes: readonly Route[] = [
   web("GET", `${instance}/metadata`, instanceParams, "Retrieve metadata of an instance", retrievedMetadata, metadata),
   web("GET", `${instance}/frames/:frames`, frameParams, "Retrieve frames", retrievedFrames, retrieveFrames),
   web("GET", `${instance}/bulkdata/*path`, bulkDataParams, "Retrieve one value", retrievedBulkData, retrieveBulkData),
+
+  web("POST", commitment, transactionParams, "Request storage commitment", commitmentRequested, requestCommitment),
+  web("GET", commitment, transactionParams, "Check for the result of a request", commitmentChecked, checkCommitment),
 
   route("GET", "/health/live", noParams, "Whether the process answers", lively, live),
   route("GET", "/health/ready", noParams, "Whether the archive can store and find", readied, ready),

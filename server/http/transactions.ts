@@ -117,3 +117,19 @@ export const retrievedBulkData: Transaction = {
   section: "PS3.18 10.4.1.1.5",
   responseTypes: octets,
 };
+
+/** Storage Commitment (PS3.18 13). */
+export const commitmentRequested: Transaction = {
+  area: "Storage commitment",
+  section: "PS3.18 13.4",
+  query: contentNegotiation,
+  requestTypes: dicomJson,
+  responseTypes: dicomJson,
+  statuses: [200, 202, 400, 406, 409, 413, 415, ...anyArchive],
+};
+export const commitmentChecked: Transaction = {
+  ...commitmentRequested,
+  section: "PS3.18 13.5",
+  requestTypes: [],
+  statuses: [200, 202, 400, 404, 406, 410, ...anyArchive],
+};
