@@ -47,6 +47,8 @@ export const errorTable = {
   "no-such-bulk-data": { ...notFound, title: "No such bulk data" },
   "no-such-blob": { ...processing, httpStatus: 500, title: "The stored bytes of an instance are missing" },
   "no-frame-table": { ...processing, httpStatus: 406, title: "The frames of this instance cannot be told apart" },
+  "malformed-metadata": { ...cannotUnderstand, title: "The metadata of the instance are malformed" },
+  "missing-bulk-data": { ...cannotUnderstand, title: "Bulk data that the metadata name are not in the body" },
   "not-dicom": { ...cannotUnderstand, title: "Not a DICOM file" },
   "malformed-dicom": { ...cannotUnderstand, title: "The DICOM file is malformed" },
   "truncated-dicom": { ...cannotUnderstand, title: "The DICOM file ends too early" },

@@ -14,6 +14,7 @@ interface ForeignPart {
 /** Tools of DCMTK that the tests run; all come with the one package. */
 const dcmtkTools = [
   "dcm2json",
+  "dcm2xml",
   "dcmdump",
   "dcmftest",
   "echoscu",

@@ -1,0 +1,185 @@
+/** Reads the Native DICOM Model (PS3.19 A.1), the XML form of a data set, into the DICOM JSON Model. */
+import { SaxesParser, type SaxesTagNS } from "saxes";
+import { ArchiveError } from "../errors.ts";
+import { entryOfKeyword, tagHex } from "./dictionary.ts";
+import { deepest, readDataSet } from "./json-reader.ts";
+import type { DicomJson } from "./json.ts";
+import { PrivateBlocks } from "./private-blocks.ts";
+
+const namespace = "http://dicom.nema.org/PS3.19/models/NativeDICOM";
+
+/** Components of one group of a name, in the order of PS3.5 6.2.1.1. */
+const nameComponents = ["FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix"] as const;
+const nameGroups = ["Alphabetic", "Ideographic", "Phonetic"];
+
+/** Which element may stand in which (PS3.19 A.1.5 and A.1.6). */
+const parents: Readonly<Record<string, readonly string[]>> = {
+  NativeDicomModel: [""],
+  DicomAttribute: ["NativeDicomModel", "Item"],
+  Value: ["DicomAttribute"],
+  Item: ["DicomAttribute"],
+  PersonName: ["DicomAttribute"],
+  BulkData: ["DicomAttribute"],
+  InlineBinary: ["DicomAttribute"],
+  ...Object.fromEntries(nameGroups.map((group) => [group, ["PersonName"]])),
+  ...Object.fromEntries(nameComponents.map((component) => [component, nameGroups])),
+};
+
+/** Values of one attribute: an attribute of a file has fewer, whatever its VR. */
+const mostValues = 10_000_000;
+
+/** What is being read: a data set, or an attribute of one. */
+interface OpenDataSet {
+  readonly attributes: Record<string, unknown>;
+  readonly blocks: PrivateBlocks;
+}
+interface OpenAttribute {
+  readonly tag: string;
+  readonly vr: string | undefined;
+  readonly values: unknown[];
+  inline?: string;
+  uri?: string;
+}
+
+/**
+ * The data set that `text` holds. Elements with and without the namespace of PS3.19 are read; document types and
+ * elements that the model does not have are refused. Private attributes whose block the model leaves out get one
+ * (PS3.19 A.1.5: `privateCreator`), and values come out as `readDataSet` gives them.
+ * @throws ArchiveError `malformed-metadata`
+ */
+export function parseNativeXml(text: string): DicomJson {
+  const reader = new NativeXmlReader();
+  try {
+    const parser = new SaxesParser({ xmlns: true, position: false });
+    parser.on("error", (error) => {
+      throw malformed("is not well-formed", error);
+    });
+    parser.on("doctype", () => {
+      throw malformed("has a document type, which is not read");
+    });
+    parser.on("opentag", (tag) => reader.open(tag));
+    parser.on("text", (piece) => reader.text(piece));
+    parser.on("cdata", (piece) => reader.text(piece));
+    parser.on("closetag", () => reader.close());
+    parser.write(text.replace(/^\uFEFF/, "")).close();
+  } catch (cause) {
+    if (cause instanceof ArchiveError) throw cause;
+    throw malformed("cannot be read", cause);
+  }
+  return readDataSet(reader.document());
+}
+
+function malformed(fault: string, cause?: unknown): ArchiveError {
+  return new ArchiveError("malformed-metadata", `The XML metadata ${fault}.`, { cause });
+}
+
+class NativeXmlReader {
+  readonly #names: string[] = [];
+  readonly #dataSets: OpenDataSet[] = [];
+  readonly #attributes: OpenAttribute[] = [];
+  #document: Record<string, unknown> | undefined;
+  #text = "";
+  /** Component groups of the name that is open, and the components of the open group. */
+  #groups: Record<string, string> = {};
+  #components: string[] = [];
+
+  open(tag: SaxesTagNS): void {
+    const { local, uri } = tag;
+    const known = Object.hasOwn(parents, local) && (uri === "" || uri === namespace);
+    if (!known || !parents[local]?.includes(this.#names.at(-1) ?? "")) {
+      throw malformed(`holds the element ${JSON.stringify(tag.name.slice(0, 40))} where PS3.19 A.1 has none`);
+    }
+    this.#names.push(local);
+    this.#text = "";
+    if (local === "NativeDicomModel" || local === "Item") this.#openDataSet();
+    else if (local === "DicomAttribute") this.#openAttribute(tag);
+    else if (local === "PersonName") this.#groups = {};
+    else if (nameGroups.includes(local)) this.#components = [];
+    else if (local === "BulkData") this.#bulkData(tag);
+  }
+
+  text(piece: string): void {
+    this.#text += piece;
+  }
+
+  close(): void {
+    const name = this.#names.pop() ?? "";
+    const attribute = this.#attributes.at(-1);
+    const component = nameComponents.findIndex((known) => known === name);
+    if (component >= 0) this.#components[component] = this.#text;
+    else if (nameGroups.includes(name)) this.#groups[name] = this.#nameGroup();
+    else if (name === "PersonName") this.#add(this.#groups);
+    else if (name === "Value") this.#add(this.#text === "" ? null : this.#text);
+    else if (name === "InlineBinary" && attribute) attribute.inline = this.#text;
+    else if (name === "DicomAttribute") this.#closeAttribute();
+    else if (name === "Item") this.#dataSets.pop();
+    this.#text = "";
+  }
+
+  document(): Record<string, unknown> {
+    if (!this.#document) throw malformed("holds no data set");
+    return this.#document;
+  }
+
+  #openDataSet(): void {
+    if (this.#dataSets.length > deepest) throw malformed(`nests sequences more than ${deepest} deep`);
+    const attributes: Record<string, unknown> = {};
+    if (this.#dataSets.length > 0) this.#add(attributes);
+    this.#document ??= attributes;
+    this.#dataSets.push({ attributes, blocks: new PrivateBlocks(attributes) });
+  }
+
+  /** The tag may be left out where a keyword says it, and the VR where the dictionary does. */
+  #openAttribute({ attributes }: SaxesTagNS): void {
+    // Annex B of PS3.18 writes some names with a capital.
+    const given = (name: string) => (attributes[name.toLowerCase()] ?? attributes[name])?.value;
+    const keyword = given("Keyword");
+    const entry = keyword === undefined ? undefined : entryOfKeyword(keyword);
+    const tag = given("Tag") ?? (entry && tagHex(entry.tag));
+    if (tag === undefined || !/^[0-9A-Fa-f]{8}$/.test(tag)) {
+      throw malformed("holds a DicomAttribute whose tag is not eight hexadecimal digits");
+    }
+    const dataSet = this.#dataSets.at(-1);
+    if (!dataSet) throw malformed("holds an attribute outside a data set");
+    const place = dataSet.blocks.place(tag.toUpperCase(), attributes["privateCreator"]?.value);
+    if (Object.hasOwn(dataSet.attributes, place)) throw malformed(`holds the attribute ${place} twice`);
+    this.#attributes.push({ tag: place, vr: given("VR") || undefined, values: [] });
+  }
+
+  #closeAttribute(): void {
+    const attribute = this.#attributes.pop();
+    const dataSet = this.#dataSets.at(-1);
+    if (!attribute || !dataSet) return;
+    const { tag, vr, values, inline, uri } = attribute;
+    dataSet.attributes[tag] = {
+      ...(vr !== undefined && { vr }),
+      ...(values.length > 0 && { Value: values }),
+      ...(inline !== undefined && { InlineBinary: inline }),
+      ...(uri !== undefined && { BulkDataURI: uri }),
+    };
+  }
+
+  /** PS3.19 A.1.5: bulk data by URI, or by a UUID, which then names the part. */
+  #bulkData({ attributes }: SaxesTagNS): void {
+    const attribute = this.#attributes.at(-1);
+    const uri = attributes["uri"]?.value ?? attributes["URI"]?.value ?? attributes["uuid"]?.value;
+    if (!attribute || uri === undefined || uri === "") throw malformed("holds a BulkData without uri or uuid");
+    if (attribute.uri !== undefined) throw malformed("holds an attribute with more than one BulkData");
+    attribute.uri = uri;
+  }
+
+  #add(value: unknown): void {
+    const attribute = this.#attributes.at(-1);
+    if (!attribute) throw malformed("holds a value outside an attribute");
+    if (attribute.values.length >= mostValues) throw malformed("holds an attribute of too many values");
+    attribute.values.push(value);
+  }
+
+  /** `Family^Given^...` without the carets at the end; a group may also be written as one text. */
+  #nameGroup(): string {
+    if (this.#components.length === 0) return this.#text.trim();
+    return Array.from(this.#components, (component) => component ?? "")
+      .join("^")
+      .replace(/\^+$/, "");
+  }
+}
