@@ -1,6 +1,7 @@
-/** Searches of the catalog: conditions on typed columns in, one SQL statement, rows of DICOM JSON by level out. */
+/** Searches of the catalog: conditions on typed columns in, rows of DICOM JSON by level out, a page at a time. */
 import type { Knex } from "knex";
 import { type Condition, type Level, meeting } from "./catalog-match.ts";
+import { behindSql, type Order, orderSql, type Position, positionSql } from "./catalog-order.ts";
 import type { LevelDocument } from "./catalog-records.ts";
 import { databaseError } from "./database-error.ts";
 
@@ -8,8 +9,14 @@ import { databaseError } from "./database-error.ts";
 export interface Search {
   readonly level: Level;
   readonly conditions: readonly Condition[];
+  /** Ends with a key that no two matches share. */
+  readonly order: Order;
+  /** Only matches behind this one. */
+  readonly behind?: Position;
   readonly limit: number;
   readonly offset: number;
+  /** Also count every match, whatever limit, offset and `behind` leave out. */
+  readonly count: boolean;
   /** Also collect SOP Classes in Study, which costs a look at every instance of each study found. */
   readonly sopClassesInStudy: boolean;
 }
@@ -30,14 +37,18 @@ export interface SearchRow {
   readonly numberOfSeriesRelatedInstances?: number;
 }
 
-/** Newest study first; within a study by series and instance number. */
-const orders: Readonly<Record<Level, string>> = {
-  study: "study_date desc nulls last, study_time desc nulls last, study.id desc",
-  series: "study_date desc nulls last, study_time desc nulls last, study.id desc, series_number nulls last, series.id",
-  instance:
-    "study_date desc nulls last, study_time desc nulls last, study.id desc, " +
-    "series_number nulls last, series.id, instance_number nulls last, instance.id",
-};
+/** The matches of one search. */
+export interface SearchResult {
+  /** Once; a page of them in memory at a time, and no connection held between two pages. */
+  readonly rows: AsyncIterable<SearchRow>;
+  /** Where the last of them stands in the order; undefined when there are no matches behind it. */
+  readonly last: Position | undefined;
+  /** All matches, when they were to be counted. */
+  readonly count: number | undefined;
+}
+
+/** Rows in memory at a time: as many as a search without limit answers, so that it takes one statement. */
+const pageSize = 1000;
 
 /** Counted for the page alone, after the limit. */
 const studyCounts = `
@@ -53,17 +64,97 @@ const sopClasses = `
     from instance join series as of_study on of_study.id = instance.series_id where of_study.study_id = found.study_key
   ) as classes on true`;
 
-/** The matches of one search. */
-export interface SearchPage {
-  readonly rows: readonly SearchRow[];
-  /** Whether there are matches beyond the limit. */
-  readonly more: boolean;
+/**
+ * See `Catalog.search`. One statement gives the first page, and one row more. When the limit reaches beyond the page, a
+ * second one takes down by their ids which matches follow: the answer is then complete and without repetition, whatever
+ * is stored while it is read, and each further page is a look-up by ids, however costly the matching is.
+ */
+export async function searchCatalog(knex: Knex, search: Search): Promise<SearchResult> {
+  const count = search.count ? await countMatches(knex, search) : undefined;
+  const size = Math.min(search.limit, pageSize);
+  if (size === 0) return { rows: pages(knex, search, [], []), last: undefined, count };
+  const first = await firstPage(knex, search, size);
+  const rows = first.slice(0, size);
+  const last = first.length > size ? rows.at(-1)?.position : undefined;
+  if (!last || search.limit === size) return { rows: pages(knex, search, rows, []), last: last ?? undefined, count };
+  const rest = await idsBehind(knex, search, last, search.limit - size);
+  return { rows: pages(knex, search, rows, rest.ids), last: rest.last, count };
 }
 
-/** See `Catalog.search`. One row more than the limit tells whether there are more. */
-export async function searchCatalog(knex: Knex, search: Search): Promise<SearchPage> {
+type FoundRow = SearchRow & { readonly position: Position | null };
+
+async function* pages(
+  knex: Knex,
+  search: Search,
+  first: readonly SearchRow[],
+  ids: readonly number[],
+): AsyncGenerator<SearchRow, void, undefined> {
+  yield* first;
+  for (let at = 0; at < ids.length; at += pageSize) yield* await rowsOfIds(knex, search, ids.slice(at, at + pageSize));
+}
+
+/** One row more than `size` tells whether there are more; row `size` says where it stands. */
+async function firstPage(knex: Knex, search: Search, size: number): Promise<FoundRow[]> {
+  const found = matching(knex, search, search.behind)
+    .select(levelColumns(search.level))
+    .select(rankAndPosition(knex, search.order, search.offset + size))
+    .orderByRaw(orderSql(search.order))
+    .limit(size + 1)
+    .offset(search.offset);
+  return await databaseError(async () => await completed(knex, search, found));
+}
+
+/** Of the `most` matches behind `position`: the ids, and where the last one stands when there are more. */
+async function idsBehind(
+  knex: Knex,
+  search: Search,
+  position: Position,
+  most: number,
+): Promise<{ ids: readonly number[]; last: Position | undefined }> {
+  const found = matching(knex, search, position)
+    .select({ id: `${search.level}.id` })
+    .select(rankAndPosition(knex, search.order, most))
+    .orderByRaw(orderSql(search.order))
+    .limit(most + 1);
   const query = knex
-    .from(foundRows(knex, { ...search, limit: search.limit + 1 }).as("found"))
+    .with("found", found)
+    .from("found")
+    .first({
+      // As JSON, for the driver makes strings of an array of bigint.
+      ids: knex.raw("coalesce(json_agg(id order by rank) filter (where rank <= ?), '[]')", [most]),
+      last: knex.raw("(select position from found where rank = ?)", [most]),
+      count: knex.raw("count(*)"),
+    });
+  const row: { ids: number[]; last: Position | null; count: number } = await databaseError(async () => await query);
+  return { ids: row.ids, last: (row.count > most && row.last) || undefined };
+}
+
+/** Matches that have gone in the meantime are left out. */
+async function rowsOfIds(knex: Knex, search: Search, ids: readonly number[]): Promise<SearchRow[]> {
+  const wanted = knex.raw("unnest(?::bigint[]) with ordinality as wanted (id, rank)", [[...ids]]);
+  const found = joined(knex, search.level)
+    .join(wanted, "wanted.id", `${search.level}.id`)
+    .select(levelColumns(search.level))
+    .select("wanted.rank");
+  return await databaseError(async () => await completed(knex, search, found));
+}
+
+async function countMatches(knex: Knex, search: Search): Promise<number> {
+  const query = matching(knex, search).first({ count: knex.raw("count(*)") });
+  const row: { count: number } = await databaseError(async () => await query);
+  return row.count;
+}
+
+/** The rank of every match; of the one whose rank is `which`, also where it stands. */
+function rankAndPosition(knex: Knex, order: Order, which: number): Knex.Raw {
+  const rank = `row_number() over (order by ${orderSql(order)})`;
+  return knex.raw(`${rank} as rank, case when ${rank} = ? then ${positionSql(order)} end as position`, [which]);
+}
+
+/** The found rows with what is counted for each, in the order of their rank. */
+function completed(knex: Knex, search: Search, found: Knex.QueryBuilder): Knex.QueryBuilder {
+  return knex
+    .from(found.as("found"))
     .joinRaw(search.sopClassesInStudy ? studyCounts + sopClasses : studyCounts)
     .select("found.*", {
       numberOfStudyRelatedSeries: "counted.series_count",
@@ -71,37 +162,35 @@ export async function searchCatalog(knex: Knex, search: Search): Promise<SearchP
       modalitiesInStudy: "counted.modalities",
       ...(search.sopClassesInStudy && { sopClassesInStudy: "classes.sop_classes" }),
     })
-    .orderBy("position");
-  const rows: SearchRow[] = await databaseError(async () => await query);
-  return { rows: rows.slice(0, search.limit), more: rows.length > search.limit };
+    .orderBy("rank");
 }
 
-function foundRows(knex: Knex, search: Search): Knex.QueryBuilder {
-  const order = orders[search.level];
-  const matching = search.conditions.reduce(
-    (query, condition) => meeting(knex, query, condition),
-    joined(knex, search.level),
-  );
-  return matching
-    .select({ study_key: "study.id", studyInstanceUid: "study_instance_uid", study: "study.attributes" })
-    .select(knex.raw(`row_number() over (order by ${order}) as position`))
-    .orderByRaw(order)
-    .limit(search.limit)
-    .offset(search.offset);
+function matching(knex: Knex, { level, conditions, order }: Search, behind?: Position): Knex.QueryBuilder {
+  const all = conditions.reduce((query, condition) => meeting(knex, query, condition), joined(knex, level));
+  return behind === undefined ? all : all.whereRaw(...behindSql(order, behind));
 }
 
 function joined(knex: Knex, level: Level): Knex.QueryBuilder {
   const studies = knex("study");
   if (level === "study") return studies;
-  const series = studies.join("series", "series.study_id", "study.id").select({
-    seriesInstanceUid: "series_instance_uid",
-    series: "series.attributes",
-    numberOfSeriesRelatedInstances: "series.instance_count",
-  });
-  if (level === "series") return series;
-  return series.join("instance", "instance.series_id", "series.id").select({
-    sopInstanceUid: "sop_instance_uid",
-    instance: "instance.attributes",
-    transferSyntaxUid: "transfer_syntax_uid",
-  });
+  const series = studies.join("series", "series.study_id", "study.id");
+  return level === "series" ? series : series.join("instance", "instance.series_id", "series.id");
+}
+
+function levelColumns(level: Level): Readonly<Record<string, string>> {
+  return {
+    study_key: "study.id",
+    studyInstanceUid: "study_instance_uid",
+    study: "study.attributes",
+    ...(level !== "study" && {
+      seriesInstanceUid: "series_instance_uid",
+      series: "series.attributes",
+      numberOfSeriesRelatedInstances: "series.instance_count",
+    }),
+    ...(level === "instance" && {
+      sopInstanceUid: "sop_instance_uid",
+      instance: "instance.attributes",
+      transferSyntaxUid: "transfer_syntax_uid",
+    }),
+  };
 }

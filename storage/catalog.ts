@@ -12,7 +12,7 @@ import {
   type SeriesRow,
   type Selector,
 } from "./catalog-read.ts";
-import { searchCatalog, type Search, type SearchPage } from "./catalog-search.ts";
+import { searchCatalog, type Search, type SearchResult } from "./catalog-search.ts";
 import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
 import { databaseError } from "./database-error.ts";
 
@@ -20,8 +20,8 @@ import { databaseError } from "./database-error.ts";
 export interface Catalog {
   /** Makes the instances existent in one transaction; outcomes in the order of `records`. */
   commit(records: readonly InstanceRecord[]): Promise<readonly CommitOutcome[]>;
-  /** The matches of a search in its order, held in memory: the limit bounds them. */
-  search(search: Search): Promise<SearchPage>;
+  /** The matches of a search in its order; the first page of them is read already. */
+  search(search: Search): Promise<SearchResult>;
   /** The series that `selector` names, without their instances. */
   findSeries(selector: Selector): Promise<readonly SeriesRow[]>;
   /** The instances that `selector` names, in series and instance order, a page at most at a time in memory. */

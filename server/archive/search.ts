@@ -4,28 +4,32 @@ import type { LevelDocumentAttribute } from "../../storage/catalog-records.ts";
 import type { SearchRow } from "../../storage/catalog-search.ts";
 import { attributesOfLevel, computed, type Level } from "./attributes.ts";
 import type { Query } from "./query.ts";
+import { toCursor } from "./search-order.ts";
 
 /** One match of a search: attributes by tag. */
 export type SearchAnswer = Record<string, LevelDocumentAttribute>;
 
 /** What a search found. */
 export interface SearchAnswers {
-  readonly answers: Iterable<SearchAnswer>;
-  /** Whether there are matches beyond those answered. */
-  readonly more: boolean;
+  /** Once; read from the catalog as they are pulled. */
+  readonly answers: AsyncIterable<SearchAnswer>;
+  /** Goes on behind the last answer; undefined when there are no matches behind it. */
+  readonly cursor: string | undefined;
+  /** All matches, when the query asks to count them. */
+  readonly count: number | undefined;
 }
 
 /**
- * The matches of `query`, in the order of the catalog.
+ * The matches of `query`, in its order.
  * @param urlOf makes a URL of a path below the DICOMweb root
  */
 export async function search(catalog: Catalog, query: Query, urlOf: (path: string) => string): Promise<SearchAnswers> {
-  const { rows, more } = await catalog.search(query.search);
+  const { rows, last, count } = await catalog.search(query.search);
   const wanted = wantedLevels(query);
-  function* answers(): Generator<SearchAnswer> {
-    for (const row of rows) yield answerOf(row, query, wanted, urlOf);
+  async function* answers(): AsyncGenerator<SearchAnswer, void, undefined> {
+    for await (const row of rows) yield answerOf(row, query, wanted, urlOf);
   }
-  return { answers: answers(), more };
+  return { answers: answers(), cursor: last && toCursor(query.paging.order, last), count };
 }
 
 /** Levels whose default attributes are answered: the one searched, and those above that the path does not fix. */

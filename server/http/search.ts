@@ -12,35 +12,59 @@ const tooMany =
 /** Warnings in one header: clients and proxies limit its length. */
 const mostWarnings = 10;
 
+/** The last part of the path of a search. */
+const resources = { study: "studies", series: "series", instance: "instances" } as const;
+
 /** Makes the handler of one search resource. */
 export function searchHandler<Params>(scopeOf: (params: Params) => SearchScope) {
   return async (request: Request<Params>): Promise<Reply> => {
     const contentType = requireJson(request.accept);
-    const query = request.archive.query(scopeOf(request.params), request.query);
-    const { answers, more } = await request.archive.search(query, request.urlOf);
-    const warnings = more && query.limited ? [tooMany, ...query.warnings] : query.warnings;
-    const warning = warnings
-      .slice(0, mostWarnings)
-      .map((text) => `299 noctis "${text}"`)
-      .join(", ");
+    const scope = scopeOf(request.params);
+    const query = request.archive.query(scope, request.query);
+    const { answers, cursor, count } = await request.archive.search(query, request.urlOf);
+    const isCut = cursor !== undefined && query.paging.limited;
     return {
       status: 200,
       headers: {
         "Content-Type": contentType,
         "Cache-Control": "no-cache",
         Vary: "Accept",
-        ...(warning && { Warning: warning }),
+        ...warningHeader(isCut ? [tooMany, ...query.warnings] : query.warnings, request.urlOf("")),
+        ...(cursor !== undefined && { Link: linkToNext(scope, request, cursor) }),
+        ...(count !== undefined && { "X-Total-Count": `${count}` }),
       },
       body: jsonArray(answers),
     };
   };
 }
 
+/** PS3.18 8.3.4.2 and 8.3.4.4: `299 {SERVICE}: "text"`, where the service is the base URI of the server. */
+function warningHeader(texts: readonly string[], root: string): { readonly Warning?: string } {
+  if (texts.length === 0) return {};
+  const service = root.replace(/\/$/, "");
+  const warnings = texts.slice(0, mostWarnings).map((text) => `299 ${service}: "${text}"`);
+  return { Warning: warnings.join(", ") };
+}
+
+/** RFC 8288: the same search, which goes on behind the last answer. */
+function linkToNext(scope: SearchScope, { query, urlOf }: Request<unknown>, cursor: string): string {
+  const next = new URLSearchParams(query);
+  next.delete("offset");
+  next.set("cursor", cursor);
+  return `<${urlOf(searchPath(scope))}?${next.toString()}>; rel="next"`;
+}
+
+function searchPath({ level, studyInstanceUid, seriesInstanceUid }: SearchScope): string {
+  const study = studyInstanceUid === undefined ? "" : `studies/${studyInstanceUid}/`;
+  const series = seriesInstanceUid === undefined ? "" : `series/${seriesInstanceUid}/`;
+  return study + series + resources[level];
+}
+
 /** Matches as one JSON array, in chunks worth a write. */
-async function* jsonArray(answers: Iterable<SearchAnswer>): AsyncGenerator<string> {
+async function* jsonArray(answers: AsyncIterable<SearchAnswer>): AsyncGenerator<string, void, undefined> {
   let text = "[";
   let separator = "";
-  for (const answer of answers) {
+  for await (const answer of answers) {
     text += separator + toJsonText(answer);
     separator = ",";
     if (text.length < 65_536) continue;

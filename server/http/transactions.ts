@@ -51,8 +51,33 @@ const searchQuery: readonly QueryParameter[] = [
     schema: z.enum(["true", "false"], "is neither true nor false"),
     example: "false",
   },
-  { name: "limit", meaning: "Matches to answer at most.", schema: wholeNumber, example: "100" },
+  {
+    name: "limit",
+    meaning: "Matches to answer at most: 1,000 unless given, 100,000 at most.",
+    schema: wholeNumber,
+    example: "100",
+  },
   { name: "offset", meaning: "Matches to pass over.", schema: wholeNumber, example: "0" },
+  {
+    name: "orderby",
+    meaning:
+      "Keywords or tags to order by, joined by comma, a minus before those that descend; newest first unless given. " +
+      "Not of PS3.18.",
+    schema: z.string(),
+    repeatable: true,
+    example: "-StudyDate,PatientName",
+  },
+  {
+    name: "cursor",
+    meaning: "Where to go on: of the Link header of the answer before, and not together with offset. Not of PS3.18.",
+    schema: z.string(),
+  },
+  {
+    name: "count",
+    meaning: "Whether X-Total-Count says how many matches there are. Not of PS3.18.",
+    schema: z.enum(["true", "false"], "is neither true nor false"),
+    example: "true",
+  },
   ...contentNegotiation,
 ];
 

@@ -1,7 +1,8 @@
 /** Queries: every kind of matching, what is refused, what is passed over with a warning. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { defaultLimit, largestLimit, parseQuery, type SearchScope } from "../../server/archive/query.ts";
+import { parseQuery, type SearchScope } from "../../server/archive/query.ts";
+import { defaultLimit, largestLimit } from "../../server/archive/query-paging.ts";
 import { parseUid } from "../../server/dicom/uid.ts";
 import { ArchiveError } from "../../server/errors.ts";
 
