@@ -26,6 +26,10 @@ export const errorTable = {
   "body-too-large": { ...badRequest, httpStatus: 413, title: "The body is too large" },
   "not-acceptable": { ...processing, httpStatus: 406, title: "No acceptable representation" },
   "method-not-allowed": { ...processing, httpStatus: 405, title: "The method is not allowed here" },
+  "request-timeout": { ...processing, httpStatus: 408, title: "The request took too long" },
+  "content-too-large": { ...processing, httpStatus: 413, title: "The content is too large" },
+  "expectation-failed": { ...processing, httpStatus: 417, title: "The expectation cannot be met" },
+  "headers-too-long": { ...processing, httpStatus: 431, title: "The headers are too long" },
   "unsupported-media-type": { ...processing, httpStatus: 415, title: "Unsupported media type" },
   "no-such-resource": { ...notFound, title: "No such resource" },
   "duplicate-transaction": {

@@ -1,6 +1,6 @@
 /** A whole server in one process: storage, archive and web door, started in that order and stopped in the opposite one. */
 import { once } from "node:events";
-import { createServer, type RequestListener } from "node:http";
+import type { RequestListener } from "node:http";
 import path from "node:path";
 import { makeAppConfig } from "../ohif-config/app-config.ts";
 import { readManifest } from "../ohif-config/build-manifest.ts";
@@ -18,6 +18,7 @@ import type { Config } from "./config.ts";
 import { makeDataFolder } from "./data-folder.ts";
 import { ArchiveError } from "./errors.ts";
 import { createWebDoor } from "./http/app.ts";
+import { createListener } from "./http/listener.ts";
 import { dicomWebRoot } from "./http/routes.ts";
 import { createViewer } from "./http/viewer.ts";
 import type { Log } from "./log.ts";
@@ -101,13 +102,8 @@ const listenFaults: Readonly<Record<string, string>> = {
   EACCES: "the port is only for root",
 };
 
-/** An idle socket, in either direction, is let go after this many milliseconds. */
-const idleTimeout = 120_000;
-
 async function listen(handle: RequestListener, config: Config, opened: Closing[]): Promise<string> {
-  // A large study may take longer than any fixed time: only idleness ends a request.
-  const server = createServer({ requestTimeout: 0, headersTimeout: 30_000, keepAliveTimeout: 75_000 }, handle);
-  server.setTimeout(idleTimeout);
+  const server = createListener(handle);
   const { HTTP_HOST: host, HTTP_PORT: port } = config;
   server.listen(port, host);
   try {

@@ -12,6 +12,7 @@ import { answerErrors, type ErrorLog } from "./problem.ts";
 import type { Reply, Request } from "./reply.ts";
 import type { Route } from "./route.ts";
 import { dicomWebRoot, routes } from "./routes.ts";
+import { refuseMalformedTarget } from "./target.ts";
 
 export interface WebDoorOptions {
   readonly archive: Archive;
@@ -47,6 +48,7 @@ export function createWebDoor({ archive, log, viewer, baseUrl: baseUrlOptions, c
     await next();
   });
   if (cors) app.use(allowOrigins(cors));
+  app.use(refuseMalformedTarget);
   app.use(router.routes());
   app.use(router.allowedMethods());
   if (viewer) app.use(viewer);

@@ -15,7 +15,7 @@ export function problemOf(error: ArchiveError): Reply & { readonly body: string 
   const document = { type: `urn:noctis:error:${error.code}`, title, status: httpStatus, detail: error.message };
   return {
     status: httpStatus,
-    headers: { "Content-Type": "application/problem+json" },
+    headers: { "Content-Type": "application/problem+json", "Cache-Control": "no-store" },
     body: JSON.stringify({ ...document, code: error.code }),
   };
 }
@@ -26,11 +26,11 @@ export function answerErrors(log: ErrorLog): Middleware {
     try {
       await next();
       const unanswered = ctx.body === undefined || ctx.body === "";
-      if (unanswered && (ctx.status === 405 || ctx.status === 501)) {
-        const allowed = ctx.response.get("Allow");
+      const allowed = ctx.response.get("Allow");
+      if (unanswered && allowed !== "" && (ctx.status === 405 || ctx.status === 501)) {
         answer(ctx, problemOf(new ArchiveError("method-not-allowed", `This address answers ${allowed}.`)));
       }
-      if (unanswered && ctx.status === 404) {
+      if (unanswered && (ctx.status === 404 || ctx.status === 501)) {
         answer(ctx, problemOf(new ArchiveError("no-such-resource", "There is nothing at this address.")));
       }
     } catch (thrown) {

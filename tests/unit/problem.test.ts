@@ -26,7 +26,7 @@ describe("problem documents", () => {
   it("are as RFC 9457 has them", () => {
     const { status, headers, body } = problemOf(new ArchiveError("no-such-study", 'There is no "such" study.'));
     assert.equal(status, 404);
-    assert.deepEqual(headers, { "Content-Type": "application/problem+json" });
+    assert.deepEqual(headers, { "Content-Type": "application/problem+json", "Cache-Control": "no-store" });
     assert.deepEqual(JSON.parse(body), {
       type: "urn:noctis:error:no-such-study",
       title: "No such study",
