@@ -31,6 +31,8 @@ export const errorTable = {
   "expectation-failed": { ...processing, httpStatus: 417, title: "The expectation cannot be met" },
   "headers-too-long": { ...processing, httpStatus: 431, title: "The headers are too long" },
   "unsupported-media-type": { ...processing, httpStatus: 415, title: "Unsupported media type" },
+  "precondition-failed": { ...processing, httpStatus: 412, title: "A precondition of the request is not met" },
+  "range-not-satisfiable": { ...processing, httpStatus: 416, title: "No byte of the range is there" },
   "no-such-resource": { ...notFound, title: "No such resource" },
   "duplicate-transaction": {
     httpStatus: 409,

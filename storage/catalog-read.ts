@@ -15,6 +15,8 @@ export interface SeriesRow {
   readonly seriesInstanceUid: string;
   readonly revision: number;
   readonly instanceCount: number;
+  /** When an instance of it was last stored, changed or removed. */
+  readonly updatedAt: Date;
 }
 
 /** Where one instance lies. */
@@ -30,6 +32,7 @@ export interface InstanceRow {
   readonly sha256: Buffer;
   readonly dataSetOffset: number;
   readonly frameTable: Buffer | null;
+  readonly createdAt: Date;
 }
 
 /** Rows fetched at a time: the metadata or the frame table of one may be a megabyte. */
@@ -49,12 +52,17 @@ export async function findSeries(knex: Knex, selector: Selector): Promise<Series
       seriesInstanceUid: "series_instance_uid",
       revision: "revision",
       instanceCount: "instance_count",
+      updatedAt: "series.updated_at",
     });
 }
 
 /** Series by series, in pages by (instance number, id), so that a study of any size takes bounded memory. */
-export async function* findInstances(knex: Knex, selector: Selector): AsyncGenerator<InstanceRow> {
-  const series = await databaseError(() => findSeries(knex, selector));
+export async function* findInstances(
+  knex: Knex,
+  selector: Selector,
+  known?: readonly SeriesRow[],
+): AsyncGenerator<InstanceRow> {
+  const series = known ?? (await databaseError(() => findSeries(knex, selector)));
   for (const { id, seriesInstanceUid } of series) {
     const names = { studyInstanceUid: selector.studyInstanceUid, seriesInstanceUid };
     const query = instancesOf(knex, selector.sopInstanceUid).select({
@@ -68,9 +76,16 @@ export async function* findInstances(knex: Knex, selector: Selector): AsyncGener
       sha256: "sha256",
       dataSetOffset: "data_set_offset",
       frameTable: "frame_table",
+      createdAt: "created_at",
     });
     for await (const row of pages<Omit<InstanceRow, keyof typeof names> & Paged>(query, id)) yield { ...row, ...names };
   }
+}
+
+/** See `Catalog.hasInstance`. */
+export async function hasInstance(knex: Knex, instanceId: number): Promise<boolean> {
+  const row: unknown = await knex("instance").where("id", instanceId).first("id");
+  return row !== undefined;
 }
 
 /** See `Catalog.readMetadata`. */

@@ -7,6 +7,7 @@ import {
   findBulkData,
   findInstances,
   findSeries,
+  hasInstance,
   type InstanceRow,
   readMetadata,
   type SeriesRow,
@@ -24,8 +25,13 @@ export interface Catalog {
   search(search: Search): Promise<SearchResult>;
   /** The series that `selector` names, without their instances. */
   findSeries(selector: Selector): Promise<readonly SeriesRow[]>;
-  /** The instances that `selector` names, in series and instance order, a page at most at a time in memory. */
-  findInstances(selector: Selector): AsyncIterable<InstanceRow>;
+  /**
+   * The instances that `selector` names, in series and instance order, a page at most at a time in memory.
+   * @param series what `findSeries` gave for the same selector, so that it is not asked again
+   */
+  findInstances(selector: Selector, series?: readonly SeriesRow[]): AsyncIterable<InstanceRow>;
+  /** Whether the row is still there: one that was removed, or replaced by another, is not. */
+  hasInstance(instanceId: number): Promise<boolean>;
   /** The compressed metadata of the instances of one series, in instance order. */
   readMetadata(seriesId: number, sopInstanceUid?: string): AsyncIterable<Buffer>;
   /** The entry of the table of bulk data at `path` of an instance, as it was committed; undefined when there is none. */
@@ -44,7 +50,8 @@ export function createCatalog(knex: Knex): Catalog {
     commit: (records) => databaseError(() => commitInstances(knex, records)),
     search: (search) => searchCatalog(knex, search),
     findSeries: (selector) => databaseError(() => findSeries(knex, selector)),
-    findInstances: (selector) => findInstances(knex, selector),
+    findInstances: (selector, series) => findInstances(knex, selector, series),
+    hasInstance: (instanceId) => databaseError(() => hasInstance(knex, instanceId)),
     readMetadata: (seriesId, sopInstanceUid) => readMetadata(knex, seriesId, sopInstanceUid),
     findBulkData: (instanceId, path) => databaseError(() => findBulkData(knex, instanceId, path)),
     withLock: createLocks(knex),

@@ -2,14 +2,14 @@
 import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import { type CommitmentRequest, type CommitmentResult, createCommitment } from "./commitment.ts";
+import type { InstanceUids } from "./locate.ts";
 import { parseQuery, type Query, type QueryParameters, type SearchScope } from "./query.ts";
 import {
   createRetrieve,
-  type InstanceUids,
   type ResourceUids,
   type RetrievedBulkData,
   type RetrievedFrames,
-  type RetrievedInstance,
+  type RetrievedInstances,
   type RetrievedMetadata,
 } from "./retrieve.ts";
 import { search, type SearchAnswers } from "./search.ts";
@@ -27,7 +27,7 @@ export interface Archive {
   search(query: Query, urlOf: UrlOf): Promise<SearchAnswers>;
 
   /** The instances of a study, a series, or one, with their stored bytes. */
-  instances(uids: ResourceUids): Promise<AsyncIterable<RetrievedInstance>>;
+  instances(uids: ResourceUids): Promise<RetrievedInstances>;
   /** The metadata of a study, a series or an instance. */
   metadata(uids: ResourceUids, urlOf: UrlOf): Promise<RetrievedMetadata>;
   /** Frames of an instance by number, counted from 1, as stored. */

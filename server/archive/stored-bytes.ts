@@ -13,15 +13,70 @@ export interface StoredPlace {
   readonly dataSetOffset: number;
 }
 
+/** Bytes of known length, of which any run can be read alone. */
+export interface ReadableBytes {
+  readonly byteLength: number;
+  /** All of them, or those of `range`, which lies within. Nothing is opened before the first are pulled. */
+  readonly read: (range?: Segment) => AsyncIterable<Buffer>;
+}
+
+/**
+ * The bytes of `segments`, one after the other, numbers of `swapWidth` bytes turned from big to little endian. A range
+ * reads no more than its own bytes, of a deflated data set all before them too.
+ */
+export function segmentBytes(
+  blobs: Blobs,
+  place: StoredPlace,
+  segments: readonly Segment[],
+  swapWidth: 1 | 2 | 4 | 8 = 1,
+): ReadableBytes {
+  const byteLength = segments.reduce((sum, { length }) => sum + length, 0);
+  const readAll = (some: readonly Segment[]) => {
+    const bytes = readSegments(blobs, place, some);
+    return swapWidth === 1 ? bytes : swapBytes(bytes, swapWidth);
+  };
+  return {
+    byteLength,
+    read: (range) => {
+      if (range === undefined) return readAll(segments);
+      // Whole numbers are swapped: the range is widened to them, and cut again.
+      const offset = range.offset - (range.offset % swapWidth);
+      const end = Math.min(byteLength, Math.ceil((range.offset + range.length) / swapWidth) * swapWidth);
+      const bytes = readAll(cutSegments(segments, { offset, length: end - offset }));
+      return swapWidth === 1 ? bytes : sliced(bytes, offset, [range]);
+    },
+  };
+}
+
+/** `bytes` that are at hand, or made at once when the first are pulled. */
+export function heldBytes(byteLength: number, make: () => Promise<Buffer>): ReadableBytes {
+  return {
+    byteLength,
+    read: async function* (range) {
+      const bytes = await make();
+      yield range === undefined ? bytes : bytes.subarray(range.offset, range.offset + range.length);
+    },
+  };
+}
+
+/** The parts of `segments` that hold `range` of their bytes, counted over all of them. */
+function cutSegments(segments: readonly Segment[], range: Segment): Segment[] {
+  const cut: Segment[] = [];
+  let position = 0;
+  for (const { offset, length } of segments) {
+    const from = Math.max(range.offset, position);
+    const to = Math.min(range.offset + range.length, position + length);
+    if (to > from) cut.push({ offset: offset + from - position, length: to - from });
+    position += length;
+  }
+  return cut;
+}
+
 /** Bytes of a run that is read in one piece; a longer one is streamed. */
 const inOnePiece = 4 * 2 ** 20;
 
 /** The bytes of `segments`, one after the other. Neighbouring segments that nearly touch are read together. */
-export async function* readSegments(
-  blobs: Blobs,
-  place: StoredPlace,
-  segments: readonly Segment[],
-): AsyncGenerator<Buffer> {
+async function* readSegments(blobs: Blobs, place: StoredPlace, segments: readonly Segment[]): AsyncGenerator<Buffer> {
   if (transferSyntaxOf(place.transferSyntaxUid)?.deflated) {
     yield* inflatedSegments(blobs, place, segments);
     return;
@@ -41,7 +96,7 @@ export async function* readSegments(
 }
 
 /** Numbers of `width` bytes from big to little endian, whatever the chunks. */
-export async function* swapBytes(source: AsyncIterable<Buffer>, width: 1 | 2 | 4 | 8): AsyncGenerator<Buffer> {
+async function* swapBytes(source: AsyncIterable<Buffer>, width: 1 | 2 | 4 | 8): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of source) {
     const bytes = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk;
@@ -99,6 +154,7 @@ async function* inflatedSegments(
   }
 }
 
+/** The bytes of `segments`, in ascending order, of `source`, whose first byte is at `start`. */
 async function* sliced(
   source: AsyncIterable<unknown>,
   start: number,

@@ -1,5 +1,4 @@
 /** The web door: a Koa application that carries requests to the handlers of routes.ts, and their replies back. */
-import { Readable } from "node:stream";
 import Router from "@koa/router";
 import Koa, { type Context, type Middleware } from "koa";
 import type { Archive } from "../archive/archive.ts";
@@ -7,11 +6,11 @@ import { ArchiveError, toArchiveError } from "../errors.ts";
 import { baseUrl, type BaseUrlOptions } from "./base-url.ts";
 import { allowOrigins, type CorsOptions } from "./cors.ts";
 import { parseAccept } from "./media-type.ts";
-import { primed } from "./primed.ts";
 import { answerErrors, type ErrorLog } from "./problem.ts";
-import type { Reply, Request } from "./reply.ts";
+import type { Request } from "./reply.ts";
 import type { Route } from "./route.ts";
 import { dicomWebRoot, routes } from "./routes.ts";
+import { send } from "./send.ts";
 import { refuseMalformedTarget } from "./target.ts";
 
 export interface WebDoorOptions {
@@ -90,19 +89,4 @@ function requestOf(ctx: Context, archive: Archive, baseUrlOptions: BaseUrlOption
     archive,
     urlOf: (path) => root + path,
   };
-}
-
-/** A streamed body is begun before the status is set: what cannot be read at all is an error of its own. */
-async function send(ctx: Context, { status, headers, body }: Reply): Promise<void> {
-  const isWhole = body === undefined || typeof body === "string" || Buffer.isBuffer(body);
-  const sent = isWhole || ctx.method === "HEAD" ? undefined : Readable.from(await primed(body), { objectMode: false });
-  ctx.status = status;
-  // Where there is no body, null says so: Koa would send the reason phrase.
-  ctx.body = isWhole ? (body ?? null) : (sent ?? "");
-  // After the body, which sets headers of its own.
-  const { Vary: vary, ...others } = headers ?? {};
-  ctx.set(others);
-  if (vary !== undefined) ctx.vary(vary);
-  if (!isWhole && sent === undefined && headers?.["Content-Length"] === undefined) ctx.remove("Content-Length");
-  if (body === undefined) ctx.status = status;
 }

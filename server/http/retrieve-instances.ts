@@ -4,8 +4,10 @@ import { ArchiveError } from "../errors.ts";
 import { type AcceptRange, negotiate } from "./media-type.ts";
 import { multipartRelated } from "./multipart-writer.ts";
 import { type InstanceParams, type SeriesParams, type StudyParams, uidsOf } from "./params.ts";
-import { primed } from "./primed.ts";
 import type { Reply, Request } from "./reply.ts";
+import { revalidated, strongEtag, weakEtag } from "./validators.ts";
+
+const mediaType = "application/dicom";
 
 /**
  * Instances go out as they are stored. Where Accept names no transfer syntax, any will do: re-encoding what a client
@@ -13,23 +15,24 @@ import type { Reply, Request } from "./reply.ts";
  */
 export async function retrieveInstances(request: Request<StudyParams | SeriesParams | InstanceParams>): Promise<Reply> {
   if (request.accept.some(({ transferSyntaxUid }) => transferSyntaxUid !== undefined)) await requireAll(request);
-  const instances = (await request.archive.instances(uidsOf(request.params)))[Symbol.asyncIterator]();
+  const single = "instance" in request.params;
+  const found = await request.archive.instances(uidsOf(request.params));
+  const instances = found[Symbol.asyncIterator]();
   const first = await instances.next();
   if (first.done === true) throw new ArchiveError("no-such-resource", "There is no instance here.");
-  const offer = choose(request.accept, first.value, "instance" in request.params);
+  const offer = choose(request.accept, first.value, single);
   if (!offer.multipart) {
-    const { transferSyntaxUid, byteLength, sha256, bytes } = first.value;
-    const headers = {
-      "Content-Type": contentTypeOf(transferSyntaxUid),
-      "Content-Length": `${byteLength}`,
-      // The hash of the bytes: clients tell by it whether they hold the same.
-      ETag: `"${sha256.toString("hex")}"`,
-    };
-    return { status: 200, headers, body: bytes() };
+    const { transferSyntaxUid, byteLength, sha256, storedAt, bytes } = first.value;
+    const headers = { "Content-Type": contentTypeOf(transferSyntaxUid), ...revalidated };
+    const body = { byteLength, read: bytes };
+    return { status: 200, headers, body, etag: strongEtag(sha256), lastModified: storedAt };
   }
   const parts = partsOf(first.value, { [Symbol.asyncIterator]: () => instances }, request);
-  const { contentType, body } = multipartRelated(parts, { type: "application/dicom" });
-  return { status: 200, headers: { "Content-Type": contentType }, body };
+  const { contentType, body } = multipartRelated(parts, { type: mediaType });
+  const state = single
+    ? { etag: weakEtag(first.value.sha256.toString("hex")), lastModified: first.value.storedAt }
+    : { etag: weakEtag(found.version), lastModified: found.lastModified };
+  return { status: 200, headers: { "Content-Type": contentType, ...revalidated }, body, ...state };
 }
 
 /**
@@ -42,7 +45,6 @@ async function requireAll({ accept, archive, params }: Request<StudyParams | Ser
 
 function choose(accept: readonly AcceptRange[], first: RetrievedInstance, single: boolean) {
   const { transferSyntaxUid } = first;
-  const mediaType = "application/dicom";
   const offers = [
     { mediaType, multipart: true, transferSyntaxUid },
     ...(single ? [{ mediaType, multipart: false, transferSyntaxUid }] : []),
@@ -63,20 +65,15 @@ async function* partsOf(
   rest: AsyncIterable<RetrievedInstance>,
   { params, urlOf }: Request<StudyParams | SeriesParams | InstanceParams>,
 ) {
-  yield* part(first);
-  for await (const instance of rest) yield* part(instance);
+  yield partOf(first);
+  for await (const instance of rest) yield partOf(instance);
 
-  async function* part({ seriesInstanceUid, sopInstanceUid, transferSyntaxUid, byteLength, bytes }: RetrievedInstance) {
+  function partOf({ seriesInstanceUid, sopInstanceUid, transferSyntaxUid, byteLength, bytes }: RetrievedInstance) {
     const contentLocation = urlOf(`studies/${params.study}/series/${seriesInstanceUid}/instances/${sopInstanceUid}`);
-    const body = await primed(bytes());
-    try {
-      yield { contentType: contentTypeOf(transferSyntaxUid), contentLocation, byteLength, body };
-    } finally {
-      await body.return();
-    }
+    return { contentType: contentTypeOf(transferSyntaxUid), contentLocation, byteLength, body: bytes() };
   }
 }
 
 function contentTypeOf(transferSyntaxUid: string): string {
-  return `application/dicom; transfer-syntax=${transferSyntaxUid}`;
+  return `${mediaType}; transfer-syntax=${transferSyntaxUid}`;
 }

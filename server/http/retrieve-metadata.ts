@@ -1,5 +1,4 @@
 /** Retrieve metadata (PS3.18 10.4.1.1.2): DICOM JSON or Native DICOM Model XML of a study, a series or an instance. */
-import { createHash } from "node:crypto";
 import { pipeline, Readable } from "node:stream";
 import { createGzip } from "node:zlib";
 import { LRUCache } from "lru-cache";
@@ -11,6 +10,7 @@ import { negotiate } from "./media-type.ts";
 import { multipartRelated } from "./multipart-writer.ts";
 import { type InstanceParams, type SeriesParams, type StudyParams, uidsOf } from "./params.ts";
 import type { Reply, Request } from "./reply.ts";
+import { weakEtag } from "./validators.ts";
 
 /** Compressed documents above this many bytes are not kept. */
 const largestCached = 8 * 2 ** 20;
@@ -45,22 +45,20 @@ export function metadataHandler() {
     const metadata = await request.archive.metadata(uids, request.urlOf);
     const wrapped = `${offer.mediaType} ${offer.multipart}`;
     const key = `${Object.values(uids).join("/")} ${metadata.version} ${request.urlOf("")} ${wrapped}`;
-    const etag = `W/"${createHash("sha256").update(key).digest("base64url").slice(0, 27)}"`;
     const { contentType, body } = represent(metadata, offer);
+    const state = { status: 200, etag: weakEtag(key), lastModified: metadata.lastModified };
     const headers = {
       "Content-Type": contentType,
-      ETag: etag,
-      "Cache-Control": "no-cache",
+      "Cache-Control": "private, no-cache",
       Vary: "Accept-Encoding, Accept",
     };
-    if (matches(request.header("if-none-match"), etag)) return { status: 304, headers };
-    if (!/\bgzip\b/.test(request.header("accept-encoding") ?? "")) return { status: 200, headers, body };
+    if (!/\bgzip\b/.test(request.header("accept-encoding") ?? "")) return { ...state, headers, body };
     const coded = { ...headers, "Content-Encoding": "gzip" };
     // The boundary of a multipart message is new each time.
-    if (offer.multipart) return { status: 200, headers: coded, body: gzipped(body) };
+    if (offer.multipart) return { ...state, headers: coded, body: gzipped(body) };
     const kept = documents.get(key);
-    if (kept) return { status: 200, headers: coded, body: kept };
-    return { status: 200, headers: coded, body: gzipped(body, (whole) => documents.set(key, whole)) };
+    if (kept) return { ...state, headers: coded, body: kept };
+    return { ...state, headers: coded, body: gzipped(body, (whole) => documents.set(key, whole)) };
   };
 }
 
@@ -72,12 +70,6 @@ function represent(
   return multipart
     ? multipartRelated(xmlParts(metadata), { type: xmlType })
     : { contentType: xmlType, body: xmlDocuments(metadata) };
-}
-
-/** RFC 9110 13.1.2, weak comparison. */
-function matches(ifNoneMatch: string | undefined, etag: string): boolean {
-  if (ifNoneMatch === undefined) return false;
-  return ifNoneMatch.split(",").some((tag) => tag.trim() === "*" || tag.trim().replace(/^W\//, "") === etag.slice(2));
 }
 
 /** `body` compressed as it comes; when all of it has been read, `keep` gets it, unless it is large. */

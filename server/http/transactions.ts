@@ -110,8 +110,12 @@ export const searched: Transaction = {
   query: searchQuery,
   requestTypes: [],
   responseTypes: dicomJson,
-  statuses: [200, 400, 406, ...anyArchive],
+  statuses: [200, 304, 400, 406, 412, ...anyArchive],
 };
+
+/** Answers of a GET to conditions on the state of the resource, and to a Range (RFC 9110 13, 14). */
+const conditional = [304, 412];
+const ranged = [206, 416];
 
 /** Retrieve (PS3.18 10.4): instances as they are stored. */
 export const retrieved: Transaction = {
@@ -120,27 +124,29 @@ export const retrieved: Transaction = {
   query: contentNegotiation,
   requestTypes: [],
   responseTypes: ["multipart/related"],
-  statuses: [200, 400, 404, 406, ...anyArchive],
+  statuses: [200, ...conditional, 400, 404, 406, ...anyArchive],
 };
 export const retrievedInstance: Transaction = {
   ...retrieved,
   responseTypes: ["multipart/related", "application/dicom"],
+  statuses: [...retrieved.statuses, ...ranged],
 };
 export const retrievedMetadata: Transaction = {
   ...retrieved,
   section: "PS3.18 10.4.1.1.2",
-  responseTypes: dicomJson,
-  statuses: [304, ...retrieved.statuses],
+  responseTypes: [...dicomJson, "multipart/related", "application/dicom+xml"],
 };
 export const retrievedFrames: Transaction = {
   ...retrieved,
   section: "PS3.18 10.4.1.1.6",
   responseTypes: octets,
+  statuses: [...retrieved.statuses, ...ranged],
 };
 export const retrievedBulkData: Transaction = {
   ...retrieved,
   section: "PS3.18 10.4.1.1.5",
   responseTypes: octets,
+  statuses: [...retrieved.statuses, ...ranged],
 };
 
 /** Storage Commitment (PS3.18 13). */

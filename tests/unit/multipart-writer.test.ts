@@ -92,7 +92,21 @@ describe("multipart writer", () => {
   });
 
   it("refuses to write a header that would be two", async () => {
-    const { body } = multipartRelated([{ contentType: "a/b\r\nX: y", body: latin1("") }], { type: "a/b" });
+    const parts = [{ contentType: "a/b\r\nX: y", body: latin1("") }];
+    assert.throws(() => multipartRelated(parts, { type: "a/b" }), { name: "ArchiveError", code: "internal" });
+    const { body } = multipartRelated(parts.values(), { type: "a/b" });
     await assert.rejects(textOf(body), { name: "ArchiveError", code: "internal" });
+  });
+
+  it("tells the length of the whole where every part tells its own", async () => {
+    const parts = [
+      { contentType: "a/b", body: latin1("one") },
+      { contentType: "a/b", byteLength: 5, body: stream("th", "ree") },
+    ];
+    const { body, byteLength } = multipartRelated(parts, { type: "a/b" });
+    assert.equal((await textOf(body)).length, byteLength);
+    assert.equal(multipartRelated([{ contentType: "a/b", body: stream("x") }], { type: "a/b" }).byteLength, undefined);
+    const none = multipartRelated([], { type: "a/b" });
+    assert.equal((await textOf(none.body)).length, none.byteLength);
   });
 });

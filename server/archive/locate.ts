@@ -1,0 +1,53 @@
+/** Finds where an instance lies, and keeps what it found for the hundreds of frame requests that follow. */
+import { LRUCache } from "lru-cache";
+import type { Catalog } from "../../storage/catalog.ts";
+import type { InstanceRow } from "../../storage/catalog-read.ts";
+import { decodeFrameTable } from "../dicom/frame-table.ts";
+import type { FrameTable } from "../dicom/frames.ts";
+import { type TransferSyntax, transferSyntaxOf } from "../dicom/transfer-syntax.ts";
+import type { Uid } from "../dicom/uid.ts";
+import { ArchiveError } from "../errors.ts";
+
+/** One instance of a series of a study. */
+export interface InstanceUids {
+  readonly studyInstanceUid: Uid;
+  readonly seriesInstanceUid: Uid;
+  readonly sopInstanceUid: Uid;
+}
+
+/** An instance that is in the archive. */
+export interface Located {
+  readonly row: InstanceRow;
+  readonly syntax: TransferSyntax;
+  readonly table: FrameTable | undefined;
+}
+
+/** Finds an instance. @throws ArchiveError `no-such-instance` */
+export type Locate = (uids: InstanceUids) => Promise<Located>;
+
+/**
+ * Rows never change, so they are kept; whether one is still there is asked of the catalog each time, since an image
+ * that was removed, by this process or another, must not be shown again.
+ */
+export function createLocate(catalog: Catalog): Locate {
+  const kept = new LRUCache<string, Located>({
+    maxSize: 64 * 2 ** 20,
+    // Four bytes of a table become an object of about a hundred.
+    sizeCalculation: ({ row }) => 1024 + 25 * (row.frameTable?.length ?? 0),
+  });
+
+  return async (uids) => {
+    const key = `${uids.studyInstanceUid}/${uids.seriesInstanceUid}/${uids.sopInstanceUid}`;
+    const known = kept.get(key);
+    if (known && (await catalog.hasInstance(known.row.id))) return known;
+    kept.delete(key);
+    for await (const row of catalog.findInstances(uids)) {
+      const syntax = transferSyntaxOf(row.transferSyntaxUid);
+      if (!syntax) throw new Error("a row with a transfer syntax that is no UID");
+      const found = { row, syntax, table: row.frameTable ? decodeFrameTable(row.frameTable) : undefined };
+      kept.set(key, found);
+      return found;
+    }
+    throw new ArchiveError("no-such-instance", "The instance is not in this archive.");
+  };
+}
