@@ -77,7 +77,12 @@ async function open(config: Config, log: Log, opened: Closing[]): Promise<string
 
 /** What is done when nobody asks. */
 function backgroundTasks(archive: Archive): readonly BackgroundTask[] {
-  return [{ name: "commitments", everySeconds: 30, run: () => archive.finishAbandonedCommitments() }];
+  const { queryTags } = archive;
+  return [
+    { name: "commitments", everySeconds: 30, run: () => archive.finishAbandonedCommitments() },
+    // In steps, each under a lock of its own.
+    { name: "query-tags", everySeconds: 1, unlocked: true, run: (signal) => queryTags.reindex(signal) },
+  ];
 }
 
 async function openEmbedded(config: Config, log: Log, opened: Closing[]): Promise<string> {

@@ -1,17 +1,25 @@
 /** Group commit: instances that arrive together become rows in one transaction, each with its own outcome. */
 import type { Knex } from "knex";
+import { indexNewInstances, type KnownTags, listRevision, type NewInstance } from "./catalog-query-tag-values.ts";
 import type { CommitOutcome, EntityRecord, InstanceRecord, PatientIdentity } from "./catalog-records.ts";
 
 /**
  * Makes `records` existent in one transaction. Rows are always taken in the order of their UIDs (studies, then series,
  * then instances), so that processes that write the same series wait for each other and never deadlock.
+ * @param knownTags the list of query tags as this process knows it; brought up to date when it is old
  */
-export async function commitInstances(knex: Knex, records: readonly InstanceRecord[]): Promise<CommitOutcome[]> {
+export async function commitInstances(
+  knex: Knex,
+  records: readonly InstanceRecord[],
+  knownTags: KnownTags,
+): Promise<CommitOutcome[]> {
   return knex.transaction(async (trx) => {
     const series = await resolveSeries(trx, records);
     const seriesOf = (record: InstanceRecord) => known(series, seriesKey(record));
-    const committed = await insertInstances(trx, records, seriesOf);
+    const inserted = await insertInstances(trx, records, seriesOf);
+    const committed = new Map(inserted.map((row) => [row.blob_key, row.series_id]));
     await reviseSeries(trx, committed);
+    await indexNewInstances(trx, knownTags, newInstances(inserted, records));
     const allCommitted = committed.size === records.length;
     const stored = allCommitted ? new Map<string, StoredInstance>() : await storedInstances(trx, records, seriesOf);
     return records.map((record): CommitOutcome => {
@@ -93,12 +101,29 @@ async function insertSeries(
   await trx("series").insert(rows).onConflict(["study_id", "series_instance_uid"]).ignore();
 }
 
-/** The series id of each new instance by its blob key; an instance that is there already is left out. */
+interface InsertedRow {
+  readonly id: number;
+  readonly blob_key: string;
+  readonly series_id: number;
+  readonly revision: number;
+}
+
+function newInstances(inserted: readonly InsertedRow[], records: readonly InstanceRecord[]): NewInstance[] {
+  const tagValues = new Map(records.map(({ instance }) => [instance.blobKey, instance.tagValues]));
+  return inserted.map(({ id, blob_key, series_id, revision }) => ({
+    instanceId: id,
+    seriesId: series_id,
+    revision,
+    tagValues: tagValues.get(blob_key),
+  }));
+}
+
+/** The new instances; one that is there already is left out. */
 async function insertInstances(
   trx: Knex.Transaction,
   records: readonly InstanceRecord[],
   seriesOf: (record: InstanceRecord) => SeriesKey,
-): Promise<Map<string, number>> {
+): Promise<InsertedRow[]> {
   const sorted = distinct(records, (record) => `${seriesKey(record)}/${record.instance.uid}`);
   const rows = sorted.map((record) => {
     const { instance } = record;
@@ -117,12 +142,11 @@ async function insertInstances(
       warnings: instance.warnings.length === 0 ? null : JSON.stringify(instance.warnings),
     };
   });
-  const inserted: { blob_key: string; series_id: number }[] = await trx("instance")
+  return await trx("instance")
     .insert(rows)
     .onConflict(["series_id", "sop_instance_uid"])
     .ignore()
-    .returning(["blob_key", "series_id"]);
-  return new Map(inserted.map((row) => [row.blob_key, row.series_id]));
+    .returning(["id", "blob_key", "series_id", trx.raw(`${listRevision} as revision`)]);
 }
 
 async function reviseSeries(trx: Knex.Transaction, committed: ReadonlyMap<string, number>): Promise<void> {

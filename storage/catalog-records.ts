@@ -1,4 +1,6 @@
 /** What the archive hands to the catalog to be made existent, and what became of it. */
+import type { QueryTagValues } from "./catalog-query-tag-values.ts";
+import type { QueryTag } from "./catalog-query-tags.ts";
 
 /** A value of a typed column: dates as YYYY-MM-DD, times as HH:MM:SS.ffffff. */
 export type ColumnValue = string | number | null;
@@ -36,6 +38,8 @@ export interface InstanceRecord {
     readonly frameTable: Buffer | undefined;
     readonly bulkData: object | undefined;
     readonly warnings: readonly string[];
+    /** The values that query tags ask for; absent: the instance has none. */
+    readonly tagValues?: (tags: readonly QueryTag[]) => readonly QueryTagValues[];
   };
 }
 

@@ -13,6 +13,16 @@ import {
   type SeriesRow,
   type Selector,
 } from "./catalog-read.ts";
+import { indexBatch, type KnownTags, type ReadTagValues } from "./catalog-query-tag-values.ts";
+import {
+  addQueryTags,
+  listQueryTagErrors,
+  listQueryTags,
+  type QueryTagDefinition,
+  type QueryTagError,
+  type QueryTagState,
+  removeQueryTag,
+} from "./catalog-query-tags.ts";
 import { searchCatalog, type Search, type SearchResult } from "./catalog-search.ts";
 import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
 import { databaseError } from "./database-error.ts";
@@ -36,6 +46,8 @@ export interface Catalog {
   readMetadata(seriesId: number, sopInstanceUid?: string): AsyncIterable<Buffer>;
   /** The entry of the table of bulk data at `path` of an instance, as it was committed; undefined when there is none. */
   findBulkData(instanceId: number, path: string): Promise<unknown>;
+  /** Attributes that an operator made searchable. */
+  readonly queryTags: QueryTagCatalog;
   /** Runs `work` unless another, of this process or a different one, holds the lock of `name`; tells whether it ran. */
   readonly withLock: WithLock;
   /** Storage commitment. */
@@ -44,16 +56,38 @@ export interface Catalog {
   check(): Promise<void>;
 }
 
+/** The query tags and their index. */
+export interface QueryTagCatalog {
+  /** Adds tags, all or none. @throws ArchiveError `query-tag-exists`, `too-many-query-tags` */
+  add(definitions: readonly QueryTagDefinition[]): Promise<readonly QueryTagState[]>;
+  /** Every tag in force, the oldest first. */
+  list(): Promise<readonly QueryTagState[]>;
+  /** Takes a tag out of force at once; false when it is not there. */
+  remove(id: number): Promise<boolean>;
+  /** Instances whose value could not be indexed, in the order in which they were stored. */
+  errors(id: number, page: { readonly limit: number; readonly offset: number }): Promise<readonly QueryTagError[]>;
+  /** One step of the index of what is stored; false when there is nothing to do, or another process is at it. */
+  indexBatch(read: ReadTagValues): Promise<boolean>;
+}
+
 /** The catalog over an open pool. */
 export function createCatalog(knex: Knex): Catalog {
+  const known: KnownTags = { revision: -1, tags: [] };
   return {
-    commit: (records) => databaseError(() => commitInstances(knex, records)),
+    commit: (records) => databaseError(() => commitInstances(knex, records, known)),
     search: (search) => searchCatalog(knex, search),
     findSeries: (selector) => databaseError(() => findSeries(knex, selector)),
     findInstances: (selector, series) => findInstances(knex, selector, series),
     hasInstance: (instanceId) => databaseError(() => hasInstance(knex, instanceId)),
     readMetadata: (seriesId, sopInstanceUid) => readMetadata(knex, seriesId, sopInstanceUid),
     findBulkData: (instanceId, path) => databaseError(() => findBulkData(knex, instanceId, path)),
+    queryTags: {
+      add: (definitions) => databaseError(() => addQueryTags(knex, definitions)),
+      list: () => databaseError(() => listQueryTags(knex)),
+      remove: (id) => databaseError(() => removeQueryTag(knex, id)),
+      errors: (id, page) => databaseError(() => listQueryTagErrors(knex, id, page)),
+      indexBatch: (read) => databaseError(() => indexBatch(knex, read)),
+    },
     withLock: createLocks(knex),
     commitments: createCommitmentCatalog(knex),
     check: () => databaseError(async () => void (await knex.raw("select 1"))),

@@ -4,6 +4,7 @@ import type { Catalog } from "../../storage/catalog.ts";
 import { type CommitmentRequest, type CommitmentResult, createCommitment } from "./commitment.ts";
 import type { InstanceUids } from "./locate.ts";
 import { parseQuery, type Query, type QueryParameters, type SearchScope } from "./query.ts";
+import { createQueryTags, type QueryTags } from "./query-tags.ts";
 import {
   createRetrieve,
   type ResourceUids,
@@ -42,6 +43,9 @@ export interface Archive {
   /** Works out the answers that processes owe which have ended. */
   finishAbandonedCommitments(): Promise<void>;
 
+  /** Attributes that are made searchable beside those of the table. */
+  readonly queryTags: QueryTags;
+
   /** Resolves when the archive can store and find. */
   check(): Promise<void>;
 }
@@ -57,6 +61,7 @@ export function createArchive({ blobs, catalog, log }: { blobs: Blobs; catalog: 
     search: (query, urlOf) => search(catalog, query, urlOf),
     ...createRetrieve(blobs, catalog),
     ...createCommitment(blobs, catalog),
+    queryTags: createQueryTags(catalog.queryTags),
     check: async () => void (await Promise.all([blobs.check(), catalog.check()])),
   };
 }

@@ -10,6 +10,7 @@ import { isUid, type Uid, uidFault, uidRule } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 import { computed } from "./attributes.ts";
 import { indexLevel } from "./index-values.ts";
+import { tagValuesOf } from "./query-tag-values.ts";
 
 /** The UIDs that make an instance what it is (PS3.3 C.12.1, C.7.2.1, C.7.3.1). */
 export interface Identifiers {
@@ -113,6 +114,7 @@ export function describe(file: ScannedFile): {
       frameTable,
       bulkData: Object.keys(bulkData).length === 0 ? undefined : bulkData,
       warnings,
+      tagValues: (tags) => tagValuesOf(json, tags),
     },
   });
   return { identifiers, warnings, record };

@@ -15,7 +15,7 @@ export interface IndexedLevel {
 }
 
 /** Longest text that goes into a column (LO has 64 characters, senders write more): PostgreSQL indexes 2,704 bytes. */
-const longestIndexed = 500;
+export const longestIndexed = 500;
 /** More than a search answer should carry of one attribute; sequences of such size stay in the metadata alone. */
 const longestAnswered = 4096;
 
@@ -59,12 +59,12 @@ function columnValue({ vr }: LevelAttribute, value: JsonValue): IndexValue {
   return typeof value === "string" && value.length <= longestIndexed ? value.replaceAll("\0", "") : null;
 }
 
-function isPersonName(value: JsonValue): value is JsonPersonName {
+export function isPersonName(value: JsonValue): value is JsonPersonName {
   return typeof value === "object" && value !== null;
 }
 
 /** `=Alphabetic=Ideographic=Phonetic=`, so that a pattern between two `=` matches one whole component group. */
-function toIndexedName({ Alphabetic = "", Ideographic = "", Phonetic = "" }: JsonPersonName): string | null {
+export function toIndexedName({ Alphabetic = "", Ideographic = "", Phonetic = "" }: JsonPersonName): string | null {
   const name = `=${Alphabetic}=${Ideographic}=${Phonetic}=`.replaceAll("\0", "");
   return name.length <= longestIndexed ? name : null;
 }

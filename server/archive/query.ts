@@ -5,6 +5,7 @@ import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 import { keywordOf, shown, tagOf } from "./attribute-name.ts";
 import { attributeByTag, computed, type Level } from "./attributes.ts";
+import { isBelow } from "./levels.ts";
 import { matchOf, textMatch } from "./query-match.ts";
 import { listOf, type Paging, pagingParameters, parsePaging } from "./query-paging.ts";
 
@@ -28,7 +29,6 @@ export interface Query {
 /** Attribute name (keyword or tag) and value, in the order of the request. */
 export type QueryParameters = Iterable<readonly [name: string, value: string]>;
 
-const levelOrder: readonly Level[] = ["study", "series", "instance"];
 const notMatched = "The attribute is not matched by this search, and was passed over:";
 
 /** @throws ArchiveError `invalid-query`, naming the parameter */
@@ -95,8 +95,4 @@ function keyCondition(scope: SearchScope, name: string, value: string, warnings:
   }
   const match = matchOf(attribute, value);
   return match ? [{ level: attribute.level, column: attribute.column, match }] : [];
-}
-
-function isBelow(level: Level, of: Level): boolean {
-  return levelOrder.indexOf(level) > levelOrder.indexOf(of);
 }

@@ -154,6 +154,11 @@ function sequence(items: readonly DataSet[], decoder: DicomTextDecoder, path: st
   return { vr: "SQ", Value: values };
 }
 
+/** The values that `bytes` (little endian, text in UTF-8) are as a value of `vr`: for one that was stored as UN. */
+export function toJsonValues(bytes: Buffer, vr: string): JsonValue[] {
+  return valuesOf(bytes, vrRow(vr), createTextDecoder(["ISO_IR 192"]));
+}
+
 function valuesOf(bytes: Buffer, row: VrRow, decoder: DicomTextDecoder): JsonValue[] {
   if (row.kind === "number") return numbers(bytes, row);
   if (row.kind === "tag") return attributeTags(bytes);

@@ -15,6 +15,14 @@ import {
   transactionParams,
   uidsOf,
 } from "./params.ts";
+import {
+  addQueryTags,
+  getQueryTag,
+  listQueryTagErrors,
+  listQueryTags,
+  queryTagParams,
+  removeQueryTag,
+} from "./query-tags.ts";
 import type { Reply, Request } from "./reply.ts";
 import { retrieveBulkData } from "./retrieve-bulk-data.ts";
 import { retrieveFrames } from "./retrieve-frames.ts";
@@ -27,6 +35,11 @@ import {
   commitmentChecked,
   commitmentRequested,
   lively,
+  queryTagErrorsListed,
+  queryTagRead,
+  queryTagRemoved,
+  queryTagsAdded,
+  queryTagsListed,
   readied,
   retrieved,
   retrievedBulkData,
@@ -44,6 +57,8 @@ const study = "/studies/:study";
 const series = `${study}/series/:series`;
 const instance = `${series}/instances/:instance`;
 const commitment = "/commitment-requests/:transaction";
+
+const tagRoot = "/api/query-tags";
 
 const metadata = metadataHandler();
 
@@ -70,6 +85,19 @@ export const routes: readonly Route[] = [
 
   web("POST", commitment, transactionParams, "Request storage commitment", commitmentRequested, requestCommitment),
   web("GET", commitment, transactionParams, "Check for the result of a request", commitmentChecked, checkCommitment),
+
+  route("GET", tagRoot, noParams, "List the query tags", queryTagsListed, listQueryTags),
+  route("POST", tagRoot, noParams, "Make attributes searchable", queryTagsAdded, addQueryTags),
+  route("GET", `${tagRoot}/:tag`, queryTagParams, "Tell of a query tag", queryTagRead, getQueryTag),
+  route("DELETE", `${tagRoot}/:tag`, queryTagParams, "Remove a query tag", queryTagRemoved, removeQueryTag),
+  route(
+    "GET",
+    `${tagRoot}/:tag/errors`,
+    queryTagParams,
+    "List what was not indexed",
+    queryTagErrorsListed,
+    listQueryTagErrors,
+  ),
 
   route("GET", "/health/live", noParams, "Whether the process answers", lively, live),
   route("GET", "/health/ready", noParams, "Whether the archive can store and find", readied, ready),

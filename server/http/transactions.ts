@@ -164,3 +164,44 @@ export const commitmentChecked: Transaction = {
   requestTypes: [],
   statuses: [200, 202, 400, 404, 406, 410, ...anyArchive],
 };
+
+const queryTags: Transaction = {
+  area: "Query tags",
+  section: "query tags",
+  query: [],
+  requestTypes: [],
+  responseTypes: ["application/json"],
+  statuses: [200, ...anyArchive],
+};
+const creatorQuery: QueryParameter = {
+  name: "privateCreator",
+  meaning: "Private Creator of the tag, where tags of several creators have the path.",
+  schema: z.string(),
+  example: "SIEMENS MR HEADER",
+};
+
+/** Query tags: attributes that are made searchable. Not of the standard. */
+export const queryTagsListed: Transaction = queryTags;
+export const queryTagsAdded: Transaction = {
+  ...queryTags,
+  requestTypes: ["application/json"],
+  statuses: [202, 400, 409, 413, 415, ...anyArchive],
+};
+export const queryTagRead: Transaction = {
+  ...queryTags,
+  query: [creatorQuery],
+  statuses: [200, 400, 404, ...anyArchive],
+};
+export const queryTagErrorsListed: Transaction = {
+  ...queryTagRead,
+  query: [
+    creatorQuery,
+    { name: "limit", meaning: "Instances to answer at most: 100, or up to 1000.", schema: wholeNumber, example: "100" },
+    { name: "offset", meaning: "Instances to pass over.", schema: wholeNumber, example: "0" },
+  ],
+};
+export const queryTagRemoved: Transaction = {
+  ...queryTagRead,
+  responseTypes: [],
+  statuses: [204, 400, 404, ...anyArchive],
+};
