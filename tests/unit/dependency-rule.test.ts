@@ -36,6 +36,10 @@ const cases: readonly (readonly [file: string, imported: string, allowed: boolea
   ["storage/b.ts", "../server/log.ts", false],
   ["storage/c.ts", "../server/dicom/a.ts", false],
   ["conformance/a.ts", "../server/http/a.ts", false],
+  ["conformance/b.ts", "../storage/a.ts", false],
+  ["conformance/c.ts", "../tests/support/a.ts", false],
+  ["conformance/checks/d.ts", "../../server/dicom/a.ts", false],
+  ["conformance/checks/e.ts", "../expect.ts", true],
 ];
 
 describe("the dependency rule", () => {

@@ -1,0 +1,9 @@
+/** Every check by its name, put together from checks/. */
+import type { Checks } from "./check.ts";
+import { searchMatchChecks } from "./checks/search-match.ts";
+import { storeChecks } from "./checks/store.ts";
+
+/** All of them. A name stands in one file only: tests/unit/conformance.test.ts holds it to that. */
+export const checkFiles: readonly Checks[] = [storeChecks, searchMatchChecks];
+
+export const allChecks: Checks = Object.assign({}, ...checkFiles);

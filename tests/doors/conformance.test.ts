@@ -1,0 +1,31 @@
+/** Noctis against its own matrix: no line that passed fails. */
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { closeConnections } from "../../conformance/http.ts";
+import { readExpected, readMatrix } from "../../conformance/matrix.ts";
+import { outcomeLine } from "../../conformance/report.ts";
+import { Session } from "../../conformance/session.ts";
+import { regressions, runLines } from "../../conformance/suite.ts";
+import { startTestServer, type TestServer } from "../support/server.ts";
+
+describe("conformance", () => {
+  let server: TestServer;
+
+  before(async () => {
+    server = await startTestServer();
+  });
+  after(async () => {
+    closeConnections();
+    await server.stop();
+  });
+
+  it("has no regression against expected.json", async () => {
+    const { url } = server;
+    const target = { url: `${url}/dicom-web`, wadoUrl: `${url}/wado`, apiUrl: `${url}/api`, headers: {} };
+    const session = new Session(target, "door test");
+    await session.prepare();
+    assert.deepEqual(session.faults, []);
+    const outcomes = await runLines(session, await readMatrix());
+    assert.deepEqual(regressions(outcomes, await readExpected()).map(outcomeLine), []);
+  });
+});
