@@ -64,10 +64,10 @@ for (const { tag: written, vr: writtenVr, name } of Object.values(dcmjs.data.Dic
   const vr = choices[writtenVr] ?? writtenVr;
   if (!digits || !vrs.has(vr)) continue;
   const tag = Number.parseInt(`${digits[1]}${digits[2]}`, 16);
-  const entry = { tag, keyword: name, vr };
+  const entry = { tag, keyword: name.replace(/^RETIRED_/, ""), vr };
   if (writtenVr === "xs") signDependent.add(tag);
   byTag.set(tag, entry);
-  byKeyword.set(name, entry);
+  byKeyword.set(entry.keyword, entry);
 }
 
 function repeating(tag: number): DictionaryEntry | undefined {
