@@ -2,17 +2,23 @@
 import type { Knex } from "knex";
 import { type Condition, type Level, meeting } from "./catalog-match.ts";
 import { behindSql, type Order, orderSql, type Position, positionSql } from "./catalog-order.ts";
+import { newestOfPatientSql, patientCounts } from "./catalog-patients.ts";
 import type { LevelDocument } from "./catalog-records.ts";
 import { databaseError } from "./database-error.ts";
 
+/** Levels that can be searched. A patient is a row of no table: the newest study stands for it. */
+export type SearchLevel = Level | "patient";
+
 /** What to look for, and how much of it. */
 export interface Search {
-  readonly level: Level;
+  readonly level: SearchLevel;
   readonly conditions: readonly Condition[];
   /** Ends with a key that no two matches share. */
   readonly order: Order;
   /** Only matches behind this one. */
   readonly behind?: Position;
+  /** Patients as they were when this was the greatest id of a study: a newer study would move its patient. */
+  readonly asOf?: number;
   readonly limit: number;
   readonly offset: number;
   /** Also count every match, whatever limit, offset and `behind` leave out. */
@@ -30,10 +36,14 @@ export interface SearchRow {
   readonly series?: LevelDocument;
   readonly instance?: LevelDocument;
   readonly transferSyntaxUid?: string;
-  readonly modalitiesInStudy: readonly string[];
+  readonly modalitiesInStudy?: readonly string[];
   readonly sopClassesInStudy?: readonly string[];
-  readonly numberOfStudyRelatedSeries: number;
-  readonly numberOfStudyRelatedInstances: number;
+  /** These three of a patient alone; a patient has none of the others. */
+  readonly numberOfPatientRelatedStudies?: number;
+  readonly numberOfPatientRelatedSeries?: number;
+  readonly numberOfPatientRelatedInstances?: number;
+  readonly numberOfStudyRelatedSeries?: number;
+  readonly numberOfStudyRelatedInstances?: number;
   readonly numberOfSeriesRelatedInstances?: number;
 }
 
@@ -43,6 +53,8 @@ export interface SearchResult {
   readonly rows: AsyncIterable<SearchRow>;
   /** Where the last of them stands in the order; undefined when there are no matches behind it. */
   readonly last: Position | undefined;
+  /** See `Search.asOf`; undefined when it is no search for patients, or found none. */
+  readonly asOf: number | undefined;
   /** All matches, when they were to be counted. */
   readonly count: number | undefined;
 }
@@ -72,16 +84,17 @@ const sopClasses = `
 export async function searchCatalog(knex: Knex, search: Search): Promise<SearchResult> {
   const count = search.count ? await countMatches(knex, search) : undefined;
   const size = Math.min(search.limit, pageSize);
-  if (size === 0) return { rows: pages(knex, search, [], []), last: undefined, count };
+  if (size === 0) return { rows: pages(knex, search, [], []), last: undefined, asOf: undefined, count };
   const first = await firstPage(knex, search, size);
   const rows = first.slice(0, size);
-  const last = first.length > size ? rows.at(-1)?.position : undefined;
-  if (!last || search.limit === size) return { rows: pages(knex, search, rows, []), last: last ?? undefined, count };
-  const rest = await idsBehind(knex, search, last, search.limit - size);
-  return { rows: pages(knex, search, rows, rest.ids), last: rest.last, count };
+  const last = (first.length > size && rows.at(-1)?.position) || undefined;
+  const asOf = search.asOf ?? rows.at(0)?.as_of;
+  if (!last || search.limit === size) return { rows: pages(knex, search, rows, []), last, asOf, count };
+  const rest = await idsBehind(knex, { ...search, ...(asOf !== undefined && { asOf }) }, last, search.limit - size);
+  return { rows: pages(knex, search, rows, rest.ids), last: rest.last, asOf, count };
 }
 
-type FoundRow = SearchRow & { readonly position: Position | null };
+type FoundRow = SearchRow & { readonly position: Position | null; readonly as_of?: number };
 
 async function* pages(
   knex: Knex,
@@ -96,7 +109,8 @@ async function* pages(
 /** One row more than `size` tells whether there are more; row `size` says where it stands. */
 async function firstPage(knex: Knex, search: Search, size: number): Promise<FoundRow[]> {
   const found = matching(knex, search, search.behind)
-    .select(levelColumns(search.level))
+    .select(columns[search.level])
+    .select(search.level === "patient" ? knex.raw("(select max(id) from study) as as_of") : [])
     .select(rankAndPosition(knex, search.order, search.offset + size))
     .orderByRaw(orderSql(search.order))
     .limit(size + 1)
@@ -112,7 +126,7 @@ async function idsBehind(
   most: number,
 ): Promise<{ ids: readonly number[]; last: Position | undefined }> {
   const found = matching(knex, search, position)
-    .select({ id: `${search.level}.id` })
+    .select({ id: idOf(search.level) })
     .select(rankAndPosition(knex, search.order, most))
     .orderByRaw(orderSql(search.order))
     .limit(most + 1);
@@ -133,13 +147,13 @@ async function idsBehind(
 async function rowsOfIds(knex: Knex, search: Search, ids: readonly number[]): Promise<SearchRow[]> {
   const wanted = knex.raw("unnest(?::bigint[]) with ordinality as wanted (id, rank)", [[...ids]]);
   const found = joined(knex, search.level)
-    .join(wanted, "wanted.id", `${search.level}.id`)
-    .select(levelColumns(search.level))
+    .join(wanted, "wanted.id", idOf(search.level))
+    .select(columns[search.level])
     .select("wanted.rank");
   return await databaseError(async () => await completed(knex, search, found));
 }
 
-async function countMatches(knex: Knex, search: Search): Promise<number> {
+async function countMatches(knex: Knex, { asOf: _asOf, ...search }: Search): Promise<number> {
   const query = matching(knex, search).first({ count: knex.raw("count(*)") });
   const row: { count: number } = await databaseError(async () => await query);
   return row.count;
@@ -153,44 +167,61 @@ function rankAndPosition(knex: Knex, order: Order, which: number): Knex.Raw {
 
 /** The found rows with what is counted for each, in the order of their rank. */
 function completed(knex: Knex, search: Search, found: Knex.QueryBuilder): Knex.QueryBuilder {
-  return knex
-    .from(found.as("found"))
-    .joinRaw(search.sopClassesInStudy ? studyCounts + sopClasses : studyCounts)
-    .select("found.*", {
-      numberOfStudyRelatedSeries: "counted.series_count",
-      numberOfStudyRelatedInstances: "counted.instance_count",
-      modalitiesInStudy: "counted.modalities",
-      ...(search.sopClassesInStudy && { sopClassesInStudy: "classes.sop_classes" }),
-    })
-    .orderBy("rank");
+  const query = knex.select("found.*").from(found.as("found")).orderBy("rank");
+  if (search.level === "patient") {
+    return query.joinRaw(patientCounts).select({
+      numberOfPatientRelatedStudies: "counted.study_count",
+      numberOfPatientRelatedSeries: "counted.series_count",
+      numberOfPatientRelatedInstances: "counted.instance_count",
+    });
+  }
+  return query.joinRaw(search.sopClassesInStudy ? studyCounts + sopClasses : studyCounts).select({
+    numberOfStudyRelatedSeries: "counted.series_count",
+    numberOfStudyRelatedInstances: "counted.instance_count",
+    modalitiesInStudy: "counted.modalities",
+    ...(search.sopClassesInStudy && { sopClassesInStudy: "classes.sop_classes" }),
+  });
 }
 
-function matching(knex: Knex, { level, conditions, order }: Search, behind?: Position): Knex.QueryBuilder {
+function matching(knex: Knex, { level, conditions, order, asOf }: Search, behind?: Position): Knex.QueryBuilder {
   const all = conditions.reduce((query, condition) => meeting(knex, query, condition), joined(knex, level));
-  return behind === undefined ? all : all.whereRaw(...behindSql(order, behind));
+  const rows = level === "patient" ? all.whereRaw(...newestOfPatientSql(asOf)) : all;
+  return behind === undefined ? rows : rows.whereRaw(...behindSql(order, behind));
 }
 
-function joined(knex: Knex, level: Level): Knex.QueryBuilder {
+function joined(knex: Knex, level: SearchLevel): Knex.QueryBuilder {
   const studies = knex("study");
-  if (level === "study") return studies;
+  if (level === "study" || level === "patient") return studies;
   const series = studies.join("series", "series.study_id", "study.id");
   return level === "series" ? series : series.join("instance", "instance.series_id", "series.id");
 }
 
-function levelColumns(level: Level): Readonly<Record<string, string>> {
-  return {
-    study_key: "study.id",
-    studyInstanceUid: "study_instance_uid",
-    study: "study.attributes",
-    ...(level !== "study" && {
-      seriesInstanceUid: "series_instance_uid",
-      series: "series.attributes",
-      numberOfSeriesRelatedInstances: "series.instance_count",
-    }),
-    ...(level === "instance" && {
-      sopInstanceUid: "sop_instance_uid",
-      instance: "instance.attributes",
-      transferSyntaxUid: "transfer_syntax_uid",
-    }),
-  };
+/** The column that tells the matches of a level apart. */
+function idOf(level: SearchLevel): string {
+  return level === "patient" ? "study.id" : `${level}.id`;
 }
+
+const studyColumns = {
+  study_key: "study.id",
+  studyInstanceUid: "study_instance_uid",
+  study: "study.attributes",
+} as const;
+const seriesColumns = {
+  ...studyColumns,
+  seriesInstanceUid: "series_instance_uid",
+  series: "series.attributes",
+  numberOfSeriesRelatedInstances: "series.instance_count",
+} as const;
+
+/** What is read of a match of each level, and of the levels above. */
+const columns: Readonly<Record<SearchLevel, Readonly<Record<string, string>>>> = {
+  patient: { ...studyColumns, patient_id: "patient_id", issuer_of_patient_id: "issuer_of_patient_id" },
+  study: studyColumns,
+  series: seriesColumns,
+  instance: {
+    ...seriesColumns,
+    sopInstanceUid: "sop_instance_uid",
+    instance: "instance.attributes",
+    transferSyntaxUid: "transfer_syntax_uid",
+  },
+};

@@ -4,6 +4,9 @@ import { entryOfKeyword, tagHex } from "../dicom/dictionary.ts";
 /** Levels of the information model (PS3.4 C.6). Patient attributes belong to the study level, as in PS3.18 10.6. */
 export type Level = "study" | "series" | "instance";
 
+/** Levels of a search: a patient is told by the newest of its studies. */
+export type SearchLevel = Level | "patient";
+
 export interface LevelAttribute {
   readonly keyword: string;
   /** Eight upper-case hexadecimal digits. */
@@ -169,12 +172,46 @@ export const attributesOfLevel: Readonly<Record<Level, readonly LevelAttribute[]
   instance: levelAttributes.filter(({ level }) => level === "instance"),
 };
 
+const patientKeywords = [
+  "SpecificCharacterSet",
+  "PatientName",
+  "PatientID",
+  "IssuerOfPatientID",
+  "PatientBirthDate",
+  "PatientBirthTime",
+  "PatientSex",
+  "OtherPatientIDsSequence",
+  "OtherPatientNames",
+  "EthnicGroup",
+  "PatientComments",
+  "ResponsiblePerson",
+  "PatientSpeciesDescription",
+  "PatientBreedDescription",
+  "PatientIdentityRemoved",
+  "DeidentificationMethod",
+];
+
+/** Attributes of the study level that are of the patient (PS3.3 C.7.1.1), by tag. */
+export const patientAttributes: ReadonlyMap<string, LevelAttribute> = new Map(
+  levelAttributes.flatMap((each) => (patientKeywords.includes(each.keyword) ? [[each.tag, each]] : [])),
+);
+
+/** Answered by every search for patients: besides those of a study, what tells patients of two issuers apart. */
+export const patientDefaults: ReadonlySet<string> = new Set(
+  [...patientAttributes.values()].flatMap(({ byDefault, keyword, tag }) =>
+    byDefault || keyword === "IssuerOfPatientID" ? [tag] : [],
+  ),
+);
+
 /** Attributes of a search answer that no instance carries: they are counted or made (PS3.4 C.3.4, PS3.18 10.6.3). */
 export const computed = {
   instanceAvailability: "00080056",
   modalitiesInStudy: "00080061",
   sopClassesInStudy: "00080062",
   retrieveUrl: "00081190",
+  numberOfPatientRelatedStudies: "00201200",
+  numberOfPatientRelatedSeries: "00201202",
+  numberOfPatientRelatedInstances: "00201204",
   numberOfStudyRelatedSeries: "00201206",
   numberOfStudyRelatedInstances: "00201208",
   numberOfSeriesRelatedInstances: "00201209",

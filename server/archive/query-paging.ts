@@ -1,17 +1,15 @@
 /** Paging of a search: limit and offset (PS3.18 8.3.4.4), and what that has not: orderby, cursor and count. */
-import type { Position } from "../../storage/catalog-order.ts";
 import { ArchiveError } from "../errors.ts";
-import type { Level } from "./attributes.ts";
-import { fromCursor, orderOf, type SortKey } from "./search-order.ts";
+import type { SearchLevel } from "./attributes.ts";
+import { type Continuation, fromCursor, orderOf, type SortKey } from "./search-order.ts";
 
 /** Matches answered when the client sets no limit, and at most. */
 export const defaultLimit = 1000;
 export const largestLimit = 100_000;
 
 /** Which of the matches are answered, and in which order. */
-export interface Paging {
+export interface Paging extends Partial<Continuation> {
   readonly order: readonly SortKey[];
-  readonly behind?: Position;
   readonly limit: number;
   readonly offset: number;
   /** Whether all matches are counted, too. */
@@ -27,7 +25,10 @@ export const pagingParameters: ReadonlySet<string> = new Set(["limit", "offset",
  * What the paging parameters among `parameters` say; of one given twice the last counts, but `orderby` goes on.
  * @throws ArchiveError `invalid-query`
  */
-export function parsePaging(level: Level, parameters: readonly (readonly [name: string, value: string])[]): Paging {
+export function parsePaging(
+  level: SearchLevel,
+  parameters: readonly (readonly [name: string, value: string])[],
+): Paging {
   const given = new Map(parameters);
   const orderby = parameters.flatMap(([name, value]) => (name === "orderby" ? listOf(value) : []));
   const order = orderOf(level, orderby);
@@ -41,7 +42,7 @@ export function parsePaging(level: Level, parameters: readonly (readonly [name: 
   }
   return {
     order,
-    ...(cursor !== undefined && { behind: fromCursor(order, cursor) }),
+    ...(cursor !== undefined && fromCursor(level, order, cursor)),
     limit: Math.min(limit ?? defaultLimit, largestLimit),
     offset: wholeNumber("offset", given.get("offset")) ?? 0,
     count: flag("count", given.get("count")),

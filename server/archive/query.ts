@@ -4,14 +4,14 @@ import type { Search } from "../../storage/catalog-search.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 import { keywordOf, shown, tagOf } from "./attribute-name.ts";
-import { attributeByTag, computed, type Level } from "./attributes.ts";
+import { attributeByTag, computed, type Level, patientAttributes, type SearchLevel } from "./attributes.ts";
 import { isBelow } from "./levels.ts";
 import { matchOf, textMatch } from "./query-match.ts";
 import { listOf, type Paging, pagingParameters, parsePaging } from "./query-paging.ts";
 
 /** What to search, and within what. */
 export interface SearchScope {
-  readonly level: Level;
+  readonly level: SearchLevel;
   readonly studyInstanceUid?: Uid;
   readonly seriesInstanceUid?: Uid;
 }
@@ -84,12 +84,14 @@ function keyCondition(scope: SearchScope, name: string, value: string, warnings:
   const tag = tagOf(name.split(".", 1)[0] ?? "", name);
   // No DICOM value holds U+0000, and PostgreSQL has no text with it.
   if (value.includes("\0")) throw new ArchiveError("invalid-query", `${shown(name)} holds a NUL character.`);
-  if (tag === computed.modalitiesInStudy) {
+  const isOfOthers = scope.level === "patient" && !patientAttributes.has(tag);
+  if (tag === computed.modalitiesInStudy && !isOfOthers) {
     const modalities = textMatch("CS", value);
     return modalities ? [{ modalitiesInStudy: modalities }] : [];
   }
   const attribute = attributeByTag.get(tag);
-  if (attribute?.column === undefined || name.includes(".") || isBelow(attribute.level, scope.level)) {
+  const level = scope.level === "patient" ? "study" : scope.level;
+  if (attribute?.column === undefined || isOfOthers || name.includes(".") || isBelow(attribute.level, level)) {
     warnings.push(`${notMatched} ${keywordOf(tag)}.`);
     return [];
   }

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { OrderKey, Position } from "../../storage/catalog-order.ts";
 import { ArchiveError } from "../errors.ts";
 import { keywordOf, tagOf } from "./attribute-name.ts";
-import { attributeByTag, type Level, type LevelAttribute } from "./attributes.ts";
+import { attributeByTag, type Level, type LevelAttribute, patientAttributes, type SearchLevel } from "./attributes.ts";
 import { toDate } from "./index-values.ts";
 
 /** A key of an order, and the schema of its values. */
@@ -35,12 +35,12 @@ const newestFirst: Readonly<Record<Level, readonly SortKey[]>> = {
  * is the one that other archives know.
  * @throws ArchiveError `invalid-query`
  */
-export function orderOf(level: Level, orderby: readonly string[]): readonly SortKey[] {
-  const above = levels.slice(0, levels.indexOf(level) + 1);
+export function orderOf(level: SearchLevel, orderby: readonly string[]): readonly SortKey[] {
+  const above: readonly Level[] = level === "patient" ? ["study"] : levels.slice(0, levels.indexOf(level) + 1);
   const wanted = orderby.map((field) => {
     const descending = field.startsWith("-");
     const tag = tagOf(descending ? field.slice(1) : field, "orderby");
-    const attribute = attributeByTag.get(tag);
+    const attribute = (level === "patient" ? patientAttributes : attributeByTag).get(tag);
     if (attribute?.column !== undefined && above.includes(attribute.level)) return sortKey(attribute, descending);
     throw new ArchiveError("invalid-query", `orderby names ${keywordOf(tag)}, by which this search cannot be ordered.`);
   });
@@ -52,16 +52,27 @@ export function orderOf(level: Level, orderby: readonly string[]): readonly Sort
   return [...keys.values()];
 }
 
-/** The cursor of a position: opaque to clients, and of no use but in the same order. */
-export function toCursor(order: readonly SortKey[], position: Position): string {
-  return Buffer.from(JSON.stringify([orderMark(order), ...position])).toString("base64url");
+/** Where a search goes on. */
+export interface Continuation {
+  readonly behind: Position;
+  /** Of a search for patients: the state that the walk began with. */
+  readonly asOf?: number;
 }
 
-/** The position that a cursor of the same order says. @throws ArchiveError `invalid-query` */
-export function fromCursor(order: readonly SortKey[], cursor: string): Position {
-  const schema = z.tuple([z.literal(orderMark(order)), ...order.map(({ value }) => value)]);
-  const [, ...position] = schema.safeParse(jsonOf(cursor)).data ?? [];
-  if (position.length > 0) return z.array(z.union([z.string(), z.number(), z.null()])).parse(position);
+/** The cursor of a place: opaque to clients, and of no use but for the same level in the same order. */
+export function toCursor(level: SearchLevel, order: readonly SortKey[], { behind, asOf }: Continuation): string {
+  return Buffer.from(JSON.stringify([orderMark(level, order), asOf ?? null, ...behind])).toString("base64url");
+}
+
+/** The place that a cursor says. @throws ArchiveError `invalid-query` */
+export function fromCursor(level: SearchLevel, order: readonly SortKey[], cursor: string): Continuation {
+  const asOf = level === "patient" ? z.int() : z.null();
+  const mark = z.literal(orderMark(level, order));
+  const parsed = z.tuple([mark, asOf], z.union([z.string(), z.number(), z.null()])).safeParse(jsonOf(cursor));
+  const [, state, ...behind] = parsed.data ?? [];
+  if (behind.length === order.length && order.every(({ value }, at) => value.safeParse(behind[at]).success)) {
+    return { behind, ...(typeof state === "number" && { asOf: state }) };
+  }
   throw new ArchiveError("invalid-query", "cursor is none that this search has given.");
 }
 
@@ -74,9 +85,12 @@ function jsonOf(cursor: string): unknown {
   }
 }
 
-function orderMark(order: readonly SortKey[]): string {
+function orderMark(searched: SearchLevel, order: readonly SortKey[]): string {
   const names = order.map(({ level, column, descending }) => `${descending ? "-" : ""}${level}.${column}`);
-  return createHash("sha256").update(names.join()).digest("base64url").slice(0, 6);
+  return createHash("sha256")
+    .update([searched, ...names].join())
+    .digest("base64url")
+    .slice(0, 6);
 }
 
 function key(keyword: string, descending: boolean): SortKey {

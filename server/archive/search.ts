@@ -2,7 +2,7 @@
 import type { Catalog } from "../../storage/catalog.ts";
 import type { LevelDocumentAttribute } from "../../storage/catalog-records.ts";
 import type { SearchRow } from "../../storage/catalog-search.ts";
-import { attributesOfLevel, computed, type Level } from "./attributes.ts";
+import { attributesOfLevel, computed, patientAttributes, patientDefaults, type SearchLevel } from "./attributes.ts";
 import type { Query } from "./query.ts";
 import { toCursor } from "./search-order.ts";
 
@@ -24,17 +24,35 @@ export interface SearchAnswers {
  * @param urlOf makes a URL of a path below the DICOMweb root
  */
 export async function search(catalog: Catalog, query: Query, urlOf: (path: string) => string): Promise<SearchAnswers> {
-  const { rows, last, count } = await catalog.search(query.search);
+  const { rows, last, asOf, count } = await catalog.search(query.search);
+  const { level } = query.scope;
   const wanted = wantedLevels(query);
   async function* answers(): AsyncGenerator<SearchAnswer, void, undefined> {
-    for await (const row of rows) yield answerOf(row, query, wanted, urlOf);
+    for await (const row of rows) {
+      yield level === "patient" ? patientOf(row, query) : answerOf(row, query, wanted, urlOf);
+    }
   }
-  return { answers: answers(), cursor: last && toCursor(query.paging.order, last), count };
+  const cursor = last && toCursor(level, query.paging.order, { behind: last, ...(asOf !== undefined && { asOf }) });
+  return { answers: answers(), cursor, count };
+}
+
+/** The patient whose newest study is `row` (PS3.4 C.6.1.1.2); there is nothing of a patient to be retrieved. */
+function patientOf(row: SearchRow, { includeField }: Query): SearchAnswer {
+  const answer: SearchAnswer = {
+    [computed.numberOfPatientRelatedStudies]: { vr: "IS", Value: [row.numberOfPatientRelatedStudies] },
+    [computed.numberOfPatientRelatedSeries]: { vr: "IS", Value: [row.numberOfPatientRelatedSeries] },
+    [computed.numberOfPatientRelatedInstances]: { vr: "IS", Value: [row.numberOfPatientRelatedInstances] },
+  };
+  for (const tag of patientAttributes.keys()) {
+    const value = row.study[tag];
+    if (value && (patientDefaults.has(tag) || includeField === "all" || includeField.has(tag))) answer[tag] = value;
+  }
+  return answer;
 }
 
 /** Levels whose default attributes are answered: the one searched, and those above that the path does not fix. */
-function wantedLevels({ scope }: Query): ReadonlySet<Level> {
-  const levels = new Set<Level>([scope.level]);
+function wantedLevels({ scope }: Query): ReadonlySet<SearchLevel> {
+  const levels = new Set<SearchLevel>([scope.level]);
   if (scope.level !== "study" && scope.studyInstanceUid === undefined) levels.add("study");
   if (scope.level === "instance" && scope.seriesInstanceUid === undefined) levels.add("series");
   return levels;
@@ -43,7 +61,7 @@ function wantedLevels({ scope }: Query): ReadonlySet<Level> {
 function answerOf(
   row: SearchRow,
   query: Query,
-  wanted: ReadonlySet<Level>,
+  wanted: ReadonlySet<SearchLevel>,
   urlOf: (path: string) => string,
 ): SearchAnswer {
   const { includeField } = query;
@@ -65,7 +83,7 @@ function answerOf(
 function computedAttributes(
   row: SearchRow,
   { scope }: Query,
-  wanted: ReadonlySet<Level>,
+  wanted: ReadonlySet<SearchLevel>,
   includes: (tag: string) => boolean,
   urlOf: (path: string) => string,
 ): SearchAnswer {
@@ -75,7 +93,7 @@ function computedAttributes(
     [computed.instanceAvailability]: { vr: "CS", Value: ["ONLINE"] },
     [computed.retrieveUrl]: { vr: "UR", Value: [urlOf(retrievePath(row))] },
   };
-  const add = (level: Level, tag: string, vr: string, values: readonly (string | number)[] | undefined) => {
+  const add = (level: SearchLevel, tag: string, vr: string, values: readonly unknown[] | undefined) => {
     // An attribute without a value stops some viewers: it is left out.
     if (values?.length && (wanted.has(level) || includes(tag))) made[tag] = { vr, Value: [...values] };
   };

@@ -1,6 +1,6 @@
 /** THE list of routes: method, path, schema of its parameters, summary, transaction (transactions.ts), handler. */
 import type { z } from "zod";
-import type { Level } from "../archive/attributes.ts";
+import type { SearchLevel } from "../archive/attributes.ts";
 import { checkCommitment, requestCommitment } from "./commitment.ts";
 import { live, ready } from "./health.ts";
 import {
@@ -47,6 +47,7 @@ import {
   retrievedInstance,
   retrievedMetadata,
   searched,
+  searchedPatients,
   stored,
 } from "./transactions.ts";
 
@@ -67,6 +68,7 @@ export const routes: readonly Route[] = [
   web("POST", "/studies", noParams, "Store instances", stored, storeInstances),
   web("POST", study, studyParams, "Store instances of one study", stored, storeInstances),
 
+  web("GET", "/patients", noParams, "Search for patients", searchedPatients, searchOf("patient")),
   web("GET", "/studies", noParams, "Search for studies", searched, searchOf("study")),
   web("GET", "/series", noParams, "Search for series", searched, searchOf("series")),
   web("GET", "/instances", noParams, "Search for instances", searched, searchOf("instance")),
@@ -114,6 +116,6 @@ function web<Schema extends z.ZodObject>(
   return route(method, `${dicomWebRoot}${path}`, params, summary, transaction, handle);
 }
 
-function searchOf(level: Level) {
+function searchOf(level: SearchLevel) {
   return searchHandler((at: SeriesParams | StudyParams | object) => ({ level, ...("study" in at && uidsOf(at)) }));
 }

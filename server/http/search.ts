@@ -13,7 +13,7 @@ const tooMany =
 const mostWarnings = 10;
 
 /** The last part of the path of a search. */
-const resources = { study: "studies", series: "series", instance: "instances" } as const;
+const resources = { patient: "patients", study: "studies", series: "series", instance: "instances" } as const;
 
 /** Makes the handler of one search resource. */
 export function searchHandler<Params>(scopeOf: (params: Params) => SearchScope) {

@@ -113,6 +113,9 @@ export const searched: Transaction = {
   statuses: [200, 304, 400, 406, 412, ...anyArchive],
 };
 
+/** PS3.18 has no patients; the keys are those of the patient level of PS3.4 C.6.1.1.2. */
+export const searchedPatients: Transaction = { ...searched, section: "patients" };
+
 /** Answers of a GET to conditions on the state of the resource, and to a Range (RFC 9110 13, 14). */
 const conditional = [304, 412];
 const ranged = [206, 416];

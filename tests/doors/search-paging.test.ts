@@ -206,7 +206,7 @@ describe("paging of searches", () => {
     for (const each of bad) {
       const response = await request(server.url).get(`/dicom-web/studies?cursor=${each}`);
       assert.equal(response.status, 400, each.slice(0, 99));
-      assert.match(JSON.parse(response.text).detail, /^cursor /);
+      assert.match(JSON.parse(response.text).detail, /cursor/);
     }
     await request(server.url)
       .get(`/dicom-web/studies?cursor=${forged(mark, null, null, 1)}`)
