@@ -195,13 +195,14 @@ describe("paging of searches", () => {
       "a".repeat(100_000).slice(0, 9000),
       forged(),
       forged(mark),
-      forged(mark, "2020-02-31", null, 1),
-      forged(mark, "2020-02-01", "25:00:00", 1),
-      forged(mark, null, null, null),
-      forged(mark, null, null, 1.5),
-      forged(mark, null, null, 1, 2),
-      forged(mark, "'; drop table study", null, 1),
-      forged("other", null, null, 1),
+      forged(mark, null, "2020-02-31", null, 1),
+      forged(mark, null, "2020-02-01", "25:00:00", 1),
+      forged(mark, null, null, null, null),
+      forged(mark, null, null, null, 1.5),
+      forged(mark, null, null, null, 1, 2),
+      forged(mark, 7, null, null, 1),
+      forged(mark, null, "'; drop table study", null, 1),
+      forged("other", null, null, null, 1),
     ];
     for (const each of bad) {
       const response = await request(server.url).get(`/dicom-web/studies?cursor=${each}`);
@@ -209,7 +210,7 @@ describe("paging of searches", () => {
       assert.match(JSON.parse(response.text).detail, /cursor/);
     }
     await request(server.url)
-      .get(`/dicom-web/studies?cursor=${forged(mark, null, null, 1)}`)
+      .get(`/dicom-web/studies?cursor=${forged(mark, null, null, null, 1)}`)
       .expect(200);
     await request(server.url).get(`/dicom-web/studies?cursor=${cursor}&orderby=PatientName`).expect(400);
     await request(server.url).get(`/dicom-web/series?cursor=${cursor}`).expect(400);
