@@ -139,7 +139,7 @@ function toText(value: JsonValue): string | null {
 }
 
 /** A number without needless digits; integers beyond what a double holds come as text, and stay exact. */
-export function toNumber(value: JsonValue): string | null {
+function toNumber(value: JsonValue): string | null {
   if (typeof value === "number") return String(value + 0);
   if (typeof value !== "string") return null;
   if (/^-?\d{1,20}$/.test(value)) return BigInt(value).toString();
@@ -157,10 +157,10 @@ function zoneOf(json: DicomJson): string | undefined {
 }
 
 /**
- * DT (PS3.5 6.2) as `YYYY-MM-DD HH:MM:SS.ffffff` in UTC, with missing parts the first. Without an offset of its own it
- * is in the `zone` (`+HHMM`) of its data set, else taken as UTC.
+ * DT (PS3.5 6.2) as `YYYY-MM-DD HH:MM:SS.ffffff`, with missing parts the first: as it is written, a space, the same in
+ * UTC. Without an offset of its own it is in the `zone` (`+HHMM`) of its data set, else taken as UTC.
  */
-export function toMoment(text: string, zone: string | undefined): string | null {
+function toMoment(text: string, zone: string | undefined): string | null {
   const parts = momentForm.exec(text);
   if (!parts) return null;
   const [, year = "", month = "01", day = "01", clock = "00", offset = zone ?? "+0000"] = parts;
@@ -171,5 +171,5 @@ export function toMoment(text: string, zone: string | undefined): string | null 
   const minutes = Number(offset.slice(1, 3)) * 60 + Number(offset.slice(3));
   const utc = Date.parse(`${date}T${whole}Z`) - (offset.startsWith("-") ? -minutes : minutes) * 60_000;
   const [utcDate, utcTime = ""] = new Date(utc).toISOString().split("T");
-  return `${utcDate} ${utcTime.slice(0, 8)}.${fraction}`;
+  return `${date} ${time} ${utcDate} ${utcTime.slice(0, 8)}.${fraction}`;
 }
