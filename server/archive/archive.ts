@@ -3,6 +3,7 @@ import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import { type CommitmentRequest, type CommitmentResult, createCommitment } from "./commitment.ts";
 import type { InstanceUids } from "./locate.ts";
+import { createFileSet, type FileSetEntry, type FileSetOptions } from "./file-set.ts";
 import { parseQuery, type Query, type QueryParameters, type SearchScope } from "./query.ts";
 import { createQueryTags, type QueryTags } from "./query-tags.ts";
 import {
@@ -36,6 +37,9 @@ export interface Archive {
   /** The value of one element that the metadata refers to. */
   bulkData(uids: InstanceUids, path: string): Promise<RetrievedBulkData>;
 
+  /** Studies, series and instances as files with names, for an archive or a medium. */
+  fileSet(resources: readonly ResourceUids[], options: FileSetOptions): Promise<AsyncIterable<FileSetEntry>>;
+
   /** Says of instances whether they are kept; undefined when the answer takes a while. */
   requestCommitment(request: CommitmentRequest): Promise<CommitmentResult | undefined>;
   /** The answer to an earlier request; undefined when it is not there yet. */
@@ -55,11 +59,13 @@ export type UrlOf = (path: string) => string;
 
 /** The archive over its two memories. */
 export function createArchive({ blobs, catalog, log }: { blobs: Blobs; catalog: Catalog; log: StoreLog }): Archive {
+  const retrieve = createRetrieve(blobs, catalog);
   return {
     store: createStore(blobs, catalog, log),
     query: parseQuery,
     search: (query, urlOf) => search(catalog, query, urlOf),
-    ...createRetrieve(blobs, catalog),
+    ...retrieve,
+    fileSet: createFileSet(retrieve),
     ...createCommitment(blobs, catalog),
     queryTags: createQueryTags(catalog.queryTags),
     check: async () => void (await Promise.all([blobs.check(), catalog.check()])),

@@ -48,13 +48,35 @@ const flushLength = 64 * 1024;
  */
 export function part10File(dataSet: DicomJson, content: FileContent): AsyncIterable<Buffer> {
   const writer = new DataSetWriter(content);
-  writer.write(Buffer.alloc(128), Buffer.from("DICM"), fileMeta(content));
+  writer.write(part10Header(content));
   writer.dataSet(withCharacterSet(dataSet), true);
   return joined(writer.pieces());
 }
 
+/** Preamble, prefix and file meta information: what stands in front of a data set. */
+export function part10Header(
+  content: Pick<FileContent, "sopClassUid" | "sopInstanceUid" | "transferSyntaxUid">,
+): Buffer {
+  return Buffer.concat([Buffer.alloc(128), Buffer.from("DICM"), fileMeta(content)]);
+}
+
+/** The bytes of a data set without bulk data. @throws ArchiveError `malformed-metadata` */
+export function dataSetBytes(dataSet: DicomJson): Buffer {
+  const writer = new DataSetWriter({ bulkData: (_uri, tag) => refuseBulkData(tag) });
+  writer.dataSet(withCharacterSet(dataSet), false);
+  return Buffer.concat(writer.pieces().filter((piece) => Buffer.isBuffer(piece)));
+}
+
+function refuseBulkData(tag: number): never {
+  throw metadataFault(tag, "has bulk data where there can be none");
+}
+
 /** PS3.10 7.1, with its group length. */
-function fileMeta({ sopClassUid, sopInstanceUid, transferSyntaxUid }: FileContent): Buffer {
+function fileMeta({
+  sopClassUid,
+  sopInstanceUid,
+  transferSyntaxUid,
+}: Pick<FileContent, "sopClassUid" | "sopInstanceUid" | "transferSyntaxUid">): Buffer {
   const texts = [
     [0x00020002, "UI", sopClassUid],
     [0x00020003, "UI", sopInstanceUid],
@@ -88,12 +110,12 @@ function holdsMoreThanAscii(value: unknown): boolean {
 }
 
 class DataSetWriter {
-  readonly #content: FileContent;
+  readonly #content: Pick<FileContent, "bulkData" | "frames" | "video">;
   readonly #pieces: Piece[] = [];
   #small: Buffer[] = [];
   #smallLength = 0;
 
-  constructor(content: FileContent) {
+  constructor(content: Pick<FileContent, "bulkData" | "frames" | "video">) {
     this.#content = content;
   }
 

@@ -5,6 +5,7 @@ import { type AcceptRange, negotiate } from "./media-type.ts";
 import { multipartRelated } from "./multipart-writer.ts";
 import { type InstanceParams, type SeriesParams, type StudyParams, uidsOf } from "./params.ts";
 import type { Reply, Request } from "./reply.ts";
+import { zipMediaType, zipReply } from "./retrieve-zip.ts";
 import { revalidated, strongEtag, weakEtag } from "./validators.ts";
 
 const mediaType = "application/dicom";
@@ -21,6 +22,7 @@ export async function retrieveInstances(request: Request<StudyParams | SeriesPar
   const first = await instances.next();
   if (first.done === true) throw new ArchiveError("no-such-resource", "There is no instance here.");
   const offer = choose(request.accept, first.value, single);
+  if (offer.mediaType === zipMediaType) return zipReply(request, uidsOf(request.params));
   if (!offer.multipart) {
     const { transferSyntaxUid, byteLength, sha256, storedAt, bytes } = first.value;
     const headers = { "Content-Type": contentTypeOf(transferSyntaxUid), ...revalidated };
@@ -48,6 +50,7 @@ function choose(accept: readonly AcceptRange[], first: RetrievedInstance, single
   const offers = [
     { mediaType, multipart: true, transferSyntaxUid },
     ...(single ? [{ mediaType, multipart: false, transferSyntaxUid }] : []),
+    { mediaType: zipMediaType, multipart: false, transferSyntaxUid },
   ];
   const offer = negotiate(accept, offers);
   if (offer) return offer;
@@ -56,8 +59,8 @@ function choose(accept: readonly AcceptRange[], first: RetrievedInstance, single
 
 function notAcceptable(transferSyntaxUid: string, single: boolean): ArchiveError {
   const available = `multipart/related; type="application/dicom"; transfer-syntax=${transferSyntaxUid}`;
-  const also = single ? ` and as application/dicom; transfer-syntax=${transferSyntaxUid}` : "";
-  return new ArchiveError("not-acceptable", `It is available as ${available}${also}.`);
+  const also = single ? `, application/dicom; transfer-syntax=${transferSyntaxUid}` : "";
+  return new ArchiveError("not-acceptable", `It is available as ${available}${also} and ${zipMediaType}.`);
 }
 
 async function* partsOf(

@@ -26,6 +26,7 @@ import {
 import type { Reply, Request } from "./reply.ts";
 import { retrieveBulkData } from "./retrieve-bulk-data.ts";
 import { retrieveFrames } from "./retrieve-frames.ts";
+import { zipOfList } from "./retrieve-zip.ts";
 import { retrieveInstances } from "./retrieve-instances.ts";
 import { metadataHandler } from "./retrieve-metadata.ts";
 import { type Method, type Route, route, type Transaction } from "./route.ts";
@@ -49,6 +50,7 @@ import {
   searched,
   searchedPatients,
   stored,
+  zipped,
 } from "./transactions.ts";
 
 /** Where DICOMweb begins. */
@@ -100,6 +102,8 @@ export const routes: readonly Route[] = [
     queryTagErrorsListed,
     listQueryTagErrors,
   ),
+
+  route("POST", "/api/zip", noParams, "One ZIP archive of a list of resources", zipped, zipOfList),
 
   route("GET", "/health/live", noParams, "Whether the process answers", lively, live),
   route("GET", "/health/ready", noParams, "Whether the archive can store and find", readied, ready),

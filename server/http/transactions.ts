@@ -120,36 +120,56 @@ export const searchedPatients: Transaction = { ...searched, section: "patients" 
 const conditional = [304, 412];
 const ranged = [206, 416];
 
+const dicomdirQuery: QueryParameter = {
+  name: "dicomdir",
+  meaning: "Whether a ZIP archive gets a DICOMDIR, and names of files that fit it (PS3.10 8).",
+  schema: z.enum(["true", "false"], "is neither true nor false"),
+  example: "true",
+};
+
 /** Retrieve (PS3.18 10.4): instances as they are stored. */
 export const retrieved: Transaction = {
   area: "Retrieve",
   section: "PS3.18 10.4.1.1.1",
-  query: contentNegotiation,
+  query: [...contentNegotiation, dicomdirQuery],
   requestTypes: [],
-  responseTypes: ["multipart/related"],
+  responseTypes: ["multipart/related", "application/zip"],
   statuses: [200, ...conditional, 400, 404, 406, ...anyArchive],
 };
 export const retrievedInstance: Transaction = {
   ...retrieved,
-  responseTypes: ["multipart/related", "application/dicom"],
+  responseTypes: ["multipart/related", "application/dicom", "application/zip"],
   statuses: [...retrieved.statuses, ...ranged],
 };
 export const retrievedMetadata: Transaction = {
   ...retrieved,
+  query: contentNegotiation,
   section: "PS3.18 10.4.1.1.2",
   responseTypes: [...dicomJson, "multipart/related", "application/dicom+xml"],
 };
 export const retrievedFrames: Transaction = {
   ...retrieved,
+  query: contentNegotiation,
   section: "PS3.18 10.4.1.1.6",
   responseTypes: octets,
   statuses: [...retrieved.statuses, ...ranged],
 };
 export const retrievedBulkData: Transaction = {
   ...retrieved,
+  query: contentNegotiation,
   section: "PS3.18 10.4.1.1.5",
   responseTypes: octets,
   statuses: [...retrieved.statuses, ...ranged],
+};
+
+/** Not of the standard: several studies, series and instances at once. */
+export const zipped: Transaction = {
+  area: "Retrieve",
+  section: "ZIP of a list",
+  query: [],
+  requestTypes: ["application/json"],
+  responseTypes: ["application/zip"],
+  statuses: [200, 400, 404, 413, 415, ...anyArchive],
 };
 
 /** Storage Commitment (PS3.18 13). */

@@ -42,6 +42,10 @@ const foreignParts = {
     probe: () => (findExecutable("ceph-mon") && findExecutable("ceph-osd") ? findExecutable("radosgw") : undefined),
     install: "needs a Ceph S3 server: apt-get install --no-install-recommends ceph-mon ceph-osd radosgw",
   },
+  unzip: {
+    probe: () => findExecutable("unzip"),
+    install: "needs unzip: apt-get install unzip",
+  },
   setpriv: {
     probe: () => findExecutable("setpriv"),
     install: "needs setpriv: apt-get install util-linux",
