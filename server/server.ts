@@ -82,6 +82,7 @@ function backgroundTasks(archive: Archive): readonly BackgroundTask[] {
     { name: "commitments", everySeconds: 30, run: () => archive.finishAbandonedCommitments() },
     // In steps, each under a lock of its own.
     { name: "query-tags", everySeconds: 1, unlocked: true, run: (signal) => queryTags.reindex(signal) },
+    { name: "name keys", everySeconds: 600, run: (signal) => archive.fillNameKeys(signal) },
   ];
 }
 

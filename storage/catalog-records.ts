@@ -5,7 +5,7 @@ import type { QueryTag } from "./catalog-query-tags.ts";
 /** A value of a typed column: dates as YYYY-MM-DD, times as HH:MM:SS.ffffff. */
 export type ColumnValue = string | number | null;
 /** Values by the name of their column. */
-export type Columns = Readonly<Record<string, ColumnValue>>;
+export type Columns = Readonly<Record<string, ColumnValue | readonly string[]>>;
 
 /** The DICOM JSON of one level (PS3.18 Annex F), as far as a search answers it. */
 export type LevelDocument = Readonly<Record<string, LevelDocumentAttribute>>;

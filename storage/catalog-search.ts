@@ -1,9 +1,10 @@
 /** Searches of the catalog: conditions on typed columns in, rows of DICOM JSON by level out, a page at a time. */
 import type { Knex } from "knex";
-import { type Condition, type Level, meeting } from "./catalog-match.ts";
+import type { Condition, Level } from "./catalog-match.ts";
 import { behindSql, type Order, orderSql, type Position, positionSql } from "./catalog-order.ts";
 import { newestOfPatientSql, patientCounts } from "./catalog-patients.ts";
 import type { LevelDocument } from "./catalog-records.ts";
+import { meeting } from "./catalog-where.ts";
 import { databaseError } from "./database-error.ts";
 
 /** Levels that can be searched. A patient is a row of no table: the newest study stands for it. */
@@ -184,7 +185,7 @@ function completed(knex: Knex, search: Search, found: Knex.QueryBuilder): Knex.Q
 }
 
 function matching(knex: Knex, { level, conditions, order, asOf }: Search, behind?: Position): Knex.QueryBuilder {
-  const all = conditions.reduce((query, condition) => meeting(knex, query, condition), joined(knex, level));
+  const all = conditions.reduce((query, condition) => meeting(query, condition), joined(knex, level));
   const rows = level === "patient" ? all.whereRaw(...newestOfPatientSql(asOf)) : all;
   return behind === undefined ? rows : rows.whereRaw(...behindSql(order, behind));
 }

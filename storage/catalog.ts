@@ -3,6 +3,7 @@ import type { Knex } from "knex";
 import { commitInstances } from "./catalog-commit.ts";
 import { type CommitmentCatalog, createCommitmentCatalog } from "./catalog-commitment.ts";
 import { createLocks, type WithLock } from "./catalog-locks.ts";
+import { createNameKeysCatalog, type NameKeysCatalog } from "./catalog-name-keys.ts";
 import {
   findBulkData,
   findInstances,
@@ -50,6 +51,8 @@ export interface Catalog {
   readonly queryTags: QueryTagCatalog;
   /** Runs `work` unless another, of this process or a different one, holds the lock of `name`; tells whether it ran. */
   readonly withLock: WithLock;
+  /** Keys of names in rows of older versions. */
+  readonly nameKeys: NameKeysCatalog;
   /** Storage commitment. */
   readonly commitments: CommitmentCatalog;
   /** Resolves when PostgreSQL answers. */
@@ -89,6 +92,7 @@ export function createCatalog(knex: Knex): Catalog {
       indexBatch: (read) => databaseError(() => indexBatch(knex, read)),
     },
     withLock: createLocks(knex),
+    nameKeys: createNameKeysCatalog(knex),
     commitments: createCommitmentCatalog(knex),
     check: () => databaseError(async () => void (await knex.raw("select 1"))),
   };

@@ -2,6 +2,7 @@
 import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import { type CommitmentRequest, type CommitmentResult, createCommitment } from "./commitment.ts";
+import { fillNameKeys } from "./fill-name-keys.ts";
 import type { InstanceUids } from "./locate.ts";
 import { createFileSet, type FileSetEntry, type FileSetOptions } from "./file-set.ts";
 import { parseQuery, type Query, type QueryParameters, type SearchScope } from "./query.ts";
@@ -50,6 +51,9 @@ export interface Archive {
   /** Attributes that are made searchable beside those of the table. */
   readonly queryTags: QueryTags;
 
+  /** Makes what older versions stored findable by fuzzy matching; ends soon after `signal` aborts. */
+  fillNameKeys(signal: AbortSignal): Promise<void>;
+
   /** Resolves when the archive can store and find. */
   check(): Promise<void>;
 }
@@ -68,6 +72,7 @@ export function createArchive({ blobs, catalog, log }: { blobs: Blobs; catalog: 
     fileSet: createFileSet(retrieve),
     ...createCommitment(blobs, catalog),
     queryTags: createQueryTags(catalog.queryTags),
+    fillNameKeys: (signal) => fillNameKeys(catalog, signal),
     check: async () => void (await Promise.all([blobs.check(), catalog.check()])),
   };
 }

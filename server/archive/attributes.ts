@@ -1,4 +1,4 @@
-/** THE table of attributes by level: what a search answers, what it can match, and in which column that lies. */
+/** THE table of attributes by level: what a search answers and matches, and what of it lies in a column. */
 import { entryOfKeyword, tagHex } from "../dicom/dictionary.ts";
 
 /** Levels of the information model (PS3.4 C.6). Patient attributes belong to the study level, as in PS3.18 10.6. */
@@ -13,7 +13,7 @@ export interface LevelAttribute {
   readonly tag: string;
   readonly vr: string;
   readonly level: Level;
-  /** Column of the catalog when the attribute can be matched. */
+  /** Column of the catalog, which an index may find; an attribute without one is matched in the document of its level. */
   readonly column?: string;
   /** Answered by every search of its level (PS3.18 Tables 10.6.3-3, -4, -5); the others by includefield. */
   readonly byDefault: boolean;
@@ -95,7 +95,7 @@ const optional: Readonly<Record<Level, readonly Row[]>> = {
     ["StationName", "station_name"],
     ["InstitutionName", "institution_name"],
     ["InstitutionalDepartmentName"],
-    ["PerformingPhysicianName", "performing_physician_name"],
+    ["PerformingPhysicianName"],
     ["OperatorsName"],
     ["ProtocolName", "protocol_name"],
     ["PerformedProcedureStepID", "performed_procedure_step_id"],
@@ -128,6 +128,7 @@ const optional: Readonly<Record<Level, readonly Row[]>> = {
     ["ContentDescription"],
     ["ContentCreatorName"],
     ["ConceptNameCodeSequence"],
+    ["ReferencedRequestSequence"],
     ["CompletionFlag"],
     ["VerificationFlag"],
     ["DocumentTitle"],

@@ -1,9 +1,11 @@
 /** Values for the typed columns of the catalog: strict to index, so that what is ill-formed is left out and named. */
+import type { LevelDocument } from "../../storage/catalog-records.ts";
 import type { DicomJson, JsonAttribute, JsonPersonName, JsonValue } from "../dicom/json.ts";
 import { attributesOfLevel, type Level, type LevelAttribute } from "./attributes.ts";
+import { nameKeys } from "./name-keys.ts";
 
 /** What a column of the catalog takes: dates as YYYY-MM-DD, times as HH:MM:SS.ffffff. */
-export type IndexValue = string | number | null;
+export type IndexValue = string | number | readonly string[] | null;
 
 /** What the catalog keeps of one level of an instance. */
 export interface IndexedLevel {
@@ -36,7 +38,16 @@ export function indexLevel(json: DicomJson, level: Level): IndexedLevel {
     if (value !== null && indexed === null) faults.push(`${attribute.keyword} is ill-formed and is not indexed.`);
     columns[attribute.column] = indexed;
   }
+  columns["name_keys"] = nameKeysOf(attributes, level);
   return { columns, attributes, faults };
+}
+
+/** The keys of the names in the document of a level; null at the instance level when there are none, as for most. */
+export function nameKeysOf(attributes: LevelDocument, level: Level): readonly string[] | null {
+  const keys = attributesOfLevel[level].flatMap(({ tag, vr }) =>
+    vr === "PN" ? nameKeys(tag, attributes[tag]?.Value ?? []) : [],
+  );
+  return keys.length === 0 && level === "instance" ? null : keys;
 }
 
 /** Bulk data has no place in a search answer. PostgreSQL's jsonb holds no U+0000. */

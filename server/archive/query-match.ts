@@ -1,102 +1,131 @@
-/** Values of query keys by VR (PS3.4 C.2.2.2): what each asks for. */
-import type { Match } from "../../storage/catalog-match.ts";
+/** Values of query keys by VR (PS3.4 C.2.2.2): which kinds of matching there are, and what each value asks for. */
+import type { Match, ValueKind } from "../../storage/catalog-match.ts";
 import { isUid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
-import type { LevelAttribute } from "./attributes.ts";
-import { toDate, toTime } from "./index-values.ts";
+import { isUniversal } from "./query-key.ts";
+import { nameMatch } from "./query-name.ts";
+import { dateRange, requireOrder, timeRange } from "./query-range.ts";
 
-/** Characters of a name to look for: PostgreSQL refuses regular expressions that are too complex. */
-const longestName = 1024;
-
-/** PS3.4 C.2.2.2.3: no value, and what asks for any. */
-function isUniversal(value: string): boolean {
-  return /^\**$/.test(value);
+/** How keys of a VR are matched. */
+interface VrRule {
+  /** What stored values are compared as. */
+  readonly as: ValueKind;
+  /** Wild Card Matching (PS3.4 C.2.2.2.4): `*` and `?`; in the others these are errors. */
+  readonly wildcards: boolean;
+  /** Multiple Value Matching (PS3.4 C.2.2.2.8). */
+  readonly multiple: boolean;
+  /** What one value asks for. */
+  readonly parse: (name: string, value: string) => Match;
 }
 
-/** What the value of a key asks for; undefined for universal matching. @throws ArchiveError `invalid-query` */
-export function matchOf(attribute: LevelAttribute, value: string): Match | undefined {
-  if (isUniversal(value)) return undefined;
-  if (attribute.vr === "UI") return uidMatch(attribute.keyword, value);
-  if (attribute.vr === "DA") return rangeMatch(attribute.keyword, value, toDate, toDate);
-  if (attribute.vr === "TM") return rangeMatch(attribute.keyword, value, toTime, toLatestTime);
-  if (attribute.vr === "IS") return { kind: "equal", value: integerKey(attribute.keyword, value) };
-  return attribute.vr === "PN" ? nameMatch(attribute.keyword, value) : textMatch(attribute.vr, value);
-}
+const text = { as: "text", wildcards: true, multiple: false, parse: textMatch } as const;
+const listed = { ...text, multiple: true } as const;
+const number = { as: "number", wildcards: false, multiple: false, parse: numberMatch } as const;
 
-/** PS3.4 C.2.2.2.2: a list of UIDs, joined by backslash, or by comma as PS3.18 8.3.4.1 has it. */
-function uidMatch(keyword: string, value: string): Match {
-  const values = value.split(/[,\\]/).filter((uid) => uid !== "");
-  if (values.every(isUid)) return { kind: "anyOf", values };
-  throw new ArchiveError("invalid-query", `${keyword} is not a list of UIDs.`);
-}
+/**
+ * By VR. Case counts in text, with wildcards as well, and not in names (PS3.4 C.2.2.2.1, C.2.2.2.4). Numbers are matched
+ * by their value: +7 and 007 match 7 (PS3.4 C.2.2.2.1.4 leaves it open). DT is in query-date-time.ts, since the time zone
+ * of the request matters to it. A VR that is missing here cannot be matched.
+ */
+const rules: Readonly<Record<string, VrRule>> = {
+  AE: listed,
+  AS: { as: "text", wildcards: false, multiple: true, parse: ageMatch },
+  CS: { ...listed, parse: codeMatch },
+  DA: { as: "date", wildcards: false, multiple: false, parse: ordered(dateRange) },
+  DS: number,
+  FD: number,
+  FL: number,
+  IS: { ...number, parse: integerMatch },
+  LO: listed,
+  LT: text,
+  PN: { as: "name", wildcards: true, multiple: true, parse: nameMatch },
+  SH: listed,
+  SL: { ...number, parse: integerMatch },
+  SS: { ...number, parse: integerMatch },
+  ST: text,
+  TM: { as: "time", wildcards: false, multiple: false, parse: ordered(timeRange) },
+  UC: listed,
+  UI: { as: "text", wildcards: false, multiple: false, parse: uidMatch },
+  UL: { ...number, parse: integerMatch },
+  UR: text,
+  US: { ...number, parse: integerMatch },
+  UT: text,
+};
 
-function integerKey(keyword: string, value: string): number {
-  if (/^[+-]?\d{1,10}$/.test(value)) return Number(value);
-  throw new ArchiveError("invalid-query", `${keyword} is not a whole number.`);
-}
-
-/** PS3.4 C.2.2.2.1 and C.2.2.2.5: one value, or two joined by a hyphen of which one may be missing. */
-function rangeMatch(keyword: string, value: string, earliest: Parser, latest: Parser): Match {
-  const parse = (text: string, parser: Parser) => {
-    const parsed = parser(text);
-    if (parsed !== null) return parsed;
-    throw new ArchiveError("invalid-query", `${keyword} is neither a value of its VR nor a range of two.`);
-  };
-  const hyphen = value.indexOf("-");
-  if (hyphen < 0) return { kind: "range", from: parse(value, earliest), to: parse(value, latest) };
-  const [from, to] = [value.slice(0, hyphen), value.slice(hyphen + 1)];
-  if (from === "" && to === "") throw new ArchiveError("invalid-query", `${keyword} is a range without ends.`);
-  return {
-    kind: "range",
-    ...(from !== "" && { from: parse(from, earliest) }),
-    ...(to !== "" && { to: parse(to, latest) }),
-  };
-}
-
-type Parser = (text: string) => string | null;
-
-/** The last moment of a TM that leaves out minutes, seconds or fractions. */
-function toLatestTime(text: string): string | null {
-  const start = toTime(text);
-  if (start === null) return null;
-  const digits = text.replaceAll(":", "").split(".", 1)[0]?.length ?? 0;
-  const [hour, minute] = start.split(":");
-  if (digits === 2) return `${hour}:59:59.999999`;
-  if (digits === 4) return `${hour}:${minute}:59.999999`;
-  return text.includes(".") ? start : start.replace(/\.0+$/, ".999999");
+/** How stored values of `vr` are compared; undefined when they cannot be matched. */
+export function valueKindOf(vr: string): ValueKind | undefined {
+  return rules[vr]?.as;
 }
 
 /**
- * Text (PS3.4 C.2.2.2.1, C.2.2.2.4). A literal key is compared as it is; a wildcard key without regard to case, since
- * people type those. A code string has no comma, so there a comma joins alternatives.
+ * What the value of a key of `vr` asks for: nothing when it matches everything, several when an attribute must have
+ * several values.
+ * @param name the parameter, for the message
+ * @param multiple whether Multiple Value Matching is asked for (PS3.18 8.3.4.6)
+ * @throws ArchiveError `invalid-query`
  */
-export function textMatch(vr: string, value: string): Match | undefined {
-  if (isUniversal(value)) return undefined;
-  if (/[*?]/.test(value)) return { kind: "like", pattern: likePattern(value) };
-  if (vr !== "CS") return { kind: "equal", value };
-  return { kind: "anyOf", values: value.split(/[,\\]/).map((code) => code.trim()) };
+export function matchesOf(vr: string, name: string, value: string, multiple: boolean): readonly Match[] {
+  const rule = rules[vr];
+  if (!rule || isUniversal({ value })) return [];
+  if (!rule.wildcards && /[*?]/.test(value)) {
+    throw new ArchiveError("invalid-query", `${name} has a wildcard, which its VR ${vr} does not take.`);
+  }
+  const values = multiple && rule.multiple ? value.split(vr === "CS" ? /[\\,]/ : "\\") : [value];
+  if (values.length === 1) return [rule.parse(name, value)];
+  if (/[*?]/.test(value)) {
+    throw new ArchiveError("invalid-query", `${name} has a wildcard in a list of values, which must be whole.`);
+  }
+  return values.filter((each) => each.trim() !== "").map((each) => rule.parse(name, each));
+}
+
+/** PS3.4 C.2.2.2.2: a list of UIDs, joined by backslash, or by comma as PS3.18 8.3.4.1 has it. */
+function uidMatch(name: string, value: string): Match {
+  const values = value.split(/[,\\]/).filter((uid) => uid !== "");
+  if (values.length > 0 && values.every(isUid)) return { kind: "anyOf", values };
+  throw new ArchiveError("invalid-query", `${name} is not a list of UIDs.`);
+}
+
+function integerMatch(name: string, value: string): Match {
+  if (/^[+-]?\d{1,10}$/.test(value)) return { kind: "equal", value: Number(value) };
+  throw new ArchiveError("invalid-query", `${name} is not a whole number.`);
+}
+
+function numberMatch(name: string, value: string): Match {
+  if (/^[+-]?(\d{1,20}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,2})?$/.test(value)) {
+    return { kind: "equal", value: Number(value) };
+  }
+  throw new ArchiveError("invalid-query", `${name} is not a number.`);
+}
+
+/** PS3.5 6.2: three digits and the unit. */
+function ageMatch(name: string, value: string): Match {
+  if (/^\d{3}[DWMY]$/.test(value)) return { kind: "equal", value };
+  throw new ArchiveError("invalid-query", `${name} is not an age such as 042Y.`);
+}
+
+function ordered(parse: typeof dateRange): VrRule["parse"] {
+  return (name, value) => {
+    const { single: _single, ...range } = parse(name, value);
+    requireOrder(name, range);
+    return range;
+  };
+}
+
+/** Text as it is, commas and all; spaces around it mean nothing (PS3.5 6.2). */
+function textMatch(_name: string, value: string): Match {
+  const key = value.trim();
+  return /[*?]/.test(key) ? { kind: "like", patterns: [likePattern(key)] } : { kind: "equal", value: key };
+}
+
+/** A code string has neither comma nor backslash (PS3.5 6.2), so there these join alternatives. */
+function codeMatch(_name: string, value: string): Match {
+  const values = value.split(/[,\\]/).map((code) => code.trim());
+  return /[*?]/.test(value) ? { kind: "like", patterns: values.map(likePattern) } : { kind: "anyOf", values };
 }
 
 function likePattern(value: string): string {
   return value
     .replaceAll(/[\\%_]/g, String.raw`\$&`)
-    .replaceAll("*", "%")
+    .replaceAll(/\*+/g, "%")
     .replaceAll("?", "_");
-}
-
-/** A name matches when one of its component groups does, or, when the key has several, when each of them does. */
-function nameMatch(keyword: string, value: string): Match {
-  if (value.length > longestName) {
-    throw new ArchiveError("invalid-query", `${keyword} has more than ${longestName} characters.`);
-  }
-  const groups = value.split("=").map((group) => group.replace(/(?<![\^ ])[\^ ]+$/, ""));
-  const patterns = groups.map((group) => (group === "" ? "[^=]*" : `${namePattern(group)}[\\^ ]*`));
-  return { kind: "name", regularExpression: `${groups.length > 1 ? "^" : ""}=${patterns.join("=")}=` };
-}
-
-function namePattern(group: string): string {
-  return group
-    .replaceAll(/[\\.^$+()[\]{}|]/g, String.raw`\$&`)
-    .replaceAll(/\*+/g, "[^=]*")
-    .replaceAll("?", "[^=]");
 }

@@ -4,9 +4,10 @@ import type { Search } from "../../storage/catalog-search.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 import { keywordOf, shown, tagOf } from "./attribute-name.ts";
-import { attributeByTag, computed, type Level, patientAttributes, type SearchLevel } from "./attributes.ts";
-import { isBelow } from "./levels.ts";
-import { matchOf, textMatch } from "./query-match.ts";
+import { computed, type Level, type SearchLevel } from "./attributes.ts";
+import { offsetMinutes } from "./query-date-time.ts";
+import { isUniversal, type Key, type MatchingRules } from "./query-key.ts";
+import { matchKeys } from "./query-keys.ts";
 import { listOf, type Paging, pagingParameters, parsePaging } from "./query-paging.ts";
 
 /** What to search, and within what. */
@@ -29,31 +30,84 @@ export interface Query {
 /** Attribute name (keyword or tag) and value, in the order of the request. */
 export type QueryParameters = Iterable<readonly [name: string, value: string]>;
 
-const notMatched = "The attribute is not matched by this search, and was passed over:";
+/** Keys in one query: each may cost a look into every document. */
+const mostKeys = 100;
 
-/** @throws ArchiveError `invalid-query`, naming the parameter */
+const notMatched = "The attribute is not matched by this search, and was passed over:";
+const literalNames =
+  "The fuzzymatching parameter is not supported for items of sequences. Only literal matching has been performed.";
+
+/** Parameters that say how keys are matched (PS3.18 8.3.4.2, 8.3.4.5, 8.3.4.6). */
+const matchingParameters = ["fuzzymatching", "emptyvaluematching", "multiplevaluematching"] as const;
+const timezoneOffsetFromUtc = "00080201";
+
+/**
+ * A query is checked whole before anything is looked for.
+ * @throws ArchiveError `invalid-query`, naming the parameter
+ */
 export function parseQuery(scope: SearchScope, parameters: QueryParameters): Query {
-  const conditions: Condition[] = scopeConditions(scope);
   const included = new Set<string>();
-  const warnings: string[] = [];
+  const keys = new Map<string, Key>();
   const all = [...parameters];
   for (const [name, value] of all) {
-    if (pagingParameters.has(name)) continue;
+    if (notKeys.has(name)) continue;
     if (name === "includefield") listOf(value).forEach((field) => included.add(includedTag(field)));
-    else if (name === "fuzzymatching") warnings.push(...fuzzyWarning(value));
-    else if (name === "accept" || name === "charset") continue;
-    else conditions.push(...keyCondition(scope, name, value, warnings));
+    else addKey(keys, name, value);
   }
   const paging = parsePaging(scope.level, all);
+  const matched = matchKeys(scope.level, [...keys.values()], rulesOf(all, keys.get(timezoneOffsetFromUtc)));
+  // A matching key is a return key as well (PS3.18 10.6.3.3).
+  for (const { path } of keys.values()) included.add(path[0] ?? "");
   const includeField = included.has("all") ? "all" : included;
   const sopClassesInStudy = includeField !== "all" && includeField.has(computed.sopClassesInStudy);
+  const conditions = [...scopeConditions(scope), ...matched.conditions];
   return {
     scope,
     includeField,
     paging,
-    warnings,
+    warnings: [
+      ...matched.unmatched.map((tag) => `${notMatched} ${keywordOf(tag)}.`),
+      ...(matched.literalNames ? [literalNames] : []),
+    ],
     search: { level: scope.level, conditions, ...paging, sopClassesInStudy },
   };
+}
+
+/** Parameters that are read elsewhere; `accept` and `charset` by the door. */
+const notKeys: ReadonlySet<string> = new Set([...pagingParameters, ...matchingParameters, "accept", "charset"]);
+
+/** PS3.18 8.3.4.1: an attribute is not repeated. */
+function addKey(keys: Map<string, Key>, name: string, value: string): void {
+  const path = name.split(".").map((part) => tagOf(part, name));
+  // No DICOM value holds U+0000, and PostgreSQL has no text with it.
+  if (value.includes("\0")) throw new ArchiveError("invalid-query", `${shown(name)} holds a NUL character.`);
+  const joined = path.join(".");
+  if (keys.has(joined)) throw new ArchiveError("invalid-query", `${shown(name)} is given more than once.`);
+  if (keys.size === mostKeys) throw new ArchiveError("invalid-query", `The query has more than ${mostKeys} keys.`);
+  keys.set(joined, { name: name.slice(0, 128), path, value });
+}
+
+function rulesOf(parameters: readonly (readonly [string, string])[], zone: Key | undefined): MatchingRules {
+  const given = new Map(parameters);
+  const flag = (name: (typeof matchingParameters)[number]) => {
+    const value = given.get(name) ?? "false";
+    if (value === "true" || value === "false") return value === "true";
+    throw new ArchiveError("invalid-query", `${name} is neither true nor false.`);
+  };
+  return {
+    fuzzyMatching: flag("fuzzymatching"),
+    emptyValueMatching: flag("emptyvaluematching"),
+    multipleValueMatching: flag("multiplevaluematching"),
+    zone: zoneOf(zone),
+  };
+}
+
+/** PS3.18 8.3.4.1.1: dates and times of the request are in this time zone. */
+function zoneOf(key: Key | undefined): number | undefined {
+  if (!key || isUniversal(key)) return undefined;
+  const minutes = offsetMinutes(key.value);
+  if (minutes !== undefined) return minutes;
+  throw new ArchiveError("invalid-query", `${key.name} is not an offset from UTC such as +0100.`);
 }
 
 function scopeConditions({ studyInstanceUid, seriesInstanceUid }: SearchScope): Condition[] {
@@ -71,30 +125,4 @@ function uidCondition(level: Level, column: string, uid: Uid | undefined): Condi
 function includedTag(field: string): string {
   if (field === "all") return field;
   return tagOf(field.split(".", 1)[0] ?? "", "includefield");
-}
-
-function fuzzyWarning(value: string): string[] {
-  if (value === "false") return [];
-  if (value !== "true") throw new ArchiveError("invalid-query", "fuzzymatching is neither true nor false.");
-  return ["The fuzzymatching parameter is not supported. Only literal matching has been performed."];
-}
-
-/** No condition for universal matching (PS3.4 C.2.2.2.3), nor for an attribute that is not matched. */
-function keyCondition(scope: SearchScope, name: string, value: string, warnings: string[]): Condition[] {
-  const tag = tagOf(name.split(".", 1)[0] ?? "", name);
-  // No DICOM value holds U+0000, and PostgreSQL has no text with it.
-  if (value.includes("\0")) throw new ArchiveError("invalid-query", `${shown(name)} holds a NUL character.`);
-  const isOfOthers = scope.level === "patient" && !patientAttributes.has(tag);
-  if (tag === computed.modalitiesInStudy && !isOfOthers) {
-    const modalities = textMatch("CS", value);
-    return modalities ? [{ modalitiesInStudy: modalities }] : [];
-  }
-  const attribute = attributeByTag.get(tag);
-  const level = scope.level === "patient" ? "study" : scope.level;
-  if (attribute?.column === undefined || isOfOthers || name.includes(".") || isBelow(attribute.level, level)) {
-    warnings.push(`${notMatched} ${keywordOf(tag)}.`);
-    return [];
-  }
-  const match = matchOf(attribute, value);
-  return match ? [{ level: attribute.level, column: attribute.column, match }] : [];
 }

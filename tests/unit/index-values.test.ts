@@ -115,7 +115,9 @@ describe("index values", () => {
     for (const level of ["study", "series", "instance"] as const) {
       const { columns, attributes, faults } = indexLevel({}, level);
       assert.ok(Object.keys(columns).length > 3);
-      assert.ok(Object.values(columns).every((value) => value === null));
+      const { name_keys: nameKeys, ...others } = columns;
+      assert.ok(Object.values(others).every((value) => value === null));
+      assert.deepEqual(nameKeys, level === "instance" ? null : [], "null asks for keys to be made");
       for (const name of ["study_instance_uid", "series_instance_uid", "sop_instance_uid"])
         assert.ok(!(name in columns));
       assert.deepEqual([attributes, faults], [{}, []]);

@@ -15,7 +15,11 @@ function matchOf(name: string, value: string, level: SearchScope["level"] = "ins
   const { conditions } = parse([[name, value]], { level }).search;
   assert.ok(conditions.length < 2);
   const [condition] = conditions;
-  return condition && ("match" in condition ? condition.match : condition.modalitiesInStudy);
+  if (condition && "modalitiesInStudy" in condition) {
+    return condition.modalitiesInStudy === "none" ? undefined : condition.modalitiesInStudy;
+  }
+  if (condition && "document" in condition && "match" in condition.document) return condition.document.match;
+  return condition && "match" in condition ? condition.match : undefined;
 }
 
 function refuses(name: string, value: string) {
@@ -61,13 +65,14 @@ describe("query", () => {
 
   it("passes over an attribute that is not matched, with a warning that names it", () => {
     const cases: readonly [name: string, scope: SearchScope, named: string][] = [
-      ["PatientWeight", { level: "study" }, "PatientWeight"],
-      ["SliceThickness", { level: "instance" }, "SliceThickness"],
+      ["PixelData", { level: "instance" }, "PixelData"],
+      ["KVP", { level: "study" }, "KVP"],
       ["00091001", { level: "study" }, "00091001"],
       ["deadbeef", { level: "study" }, "DEADBEEF"],
       ["SeriesNumber", { level: "study" }, "SeriesNumber"],
       ["InstanceNumber", { level: "series" }, "InstanceNumber"],
-      ["RequestAttributesSequence.PatientID", { level: "series" }, "RequestAttributesSequence"],
+      ["RequestAttributesSequence.PatientID", { level: "study" }, "RequestAttributesSequence"],
+      ["RequestAttributesSequence.00091001", { level: "series" }, "00091001"],
     ];
     for (const [name, scope, named] of cases) {
       const { search, warnings } = parse([[name, "1"]], scope);
@@ -186,7 +191,7 @@ describe("query", () => {
         [String.raw`a\*`]: String.raw`a\\%`,
       };
       for (const [value, pattern] of Object.entries(cases))
-        assert.deepEqual(matchOf("PatientID", value), { kind: "like", pattern });
+        assert.deepEqual(matchOf("PatientID", value), { kind: "like", patterns: [pattern] });
     });
 
     it("matches alternatives of a code", () => {
@@ -194,7 +199,8 @@ describe("query", () => {
         assert.deepEqual(matchOf("Modality", text), { kind: "anyOf", values: ["CT", "MR"] });
         assert.deepEqual(matchOf("ModalitiesInStudy", text), { kind: "anyOf", values: ["CT", "MR"] });
       }
-      assert.deepEqual(matchOf("ModalitiesInStudy", "C*"), { kind: "like", pattern: "C%" });
+      assert.deepEqual(matchOf("ModalitiesInStudy", "C*"), { kind: "like", patterns: ["C%"] });
+      assert.deepEqual(matchOf("Modality", "C?,MR"), { kind: "like", patterns: ["C_", "MR"] });
     });
 
     it("refuses U+0000, which PostgreSQL does not take", () => {
@@ -301,10 +307,11 @@ describe("query", () => {
       assert.equal(parse([["includefield", "SOPClassesInStudy"]]).search.sopClassesInStudy, true);
     });
 
-    it("fuzzymatching is not done, and said so", () => {
-      assert.deepEqual(parse([["fuzzymatching", "false"]]).warnings, []);
-      assert.match(parse([["fuzzymatching", "true"]]).warnings.join(), /fuzzymatching/);
-      refuses("fuzzymatching", "yes");
+    it("of matching are true or false", () => {
+      for (const name of ["fuzzymatching", "emptyvaluematching", "multiplevaluematching"]) {
+        for (const value of ["true", "false"]) assert.deepEqual(parse([[name, value]]).warnings, []);
+        for (const value of ["yes", "TRUE", "1", ""]) refuses(name, value);
+      }
     });
 
     it("accept and charset are for the door", () => {

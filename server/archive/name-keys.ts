@@ -1,0 +1,99 @@
+/** Keys of person names for fuzzy matching (PS3.4 C.2.2.2.1.1): how names are stored for it, and how they are looked for. */
+import { doubleMetaphone } from "double-metaphone";
+import type { NameWord } from "../../storage/catalog-match.ts";
+
+/** Words of one attribute that get keys, and characters of a word: a name has 64 in each group (PS3.5 6.2). */
+const mostWords = 64;
+const longestWord = 64;
+
+/** Between words: delimiters of components and groups (PS3.5 6.2.1), and what people write for them. */
+const delimiters = /[\^=\s,.;()/\-\u2010-\u2015\u3000\u30fb]+/u;
+
+/** Letters that have no accent to be taken off. */
+const foldings: Readonly<Record<string, string>> = {
+  ß: "ss",
+  æ: "ae",
+  œ: "oe",
+  ø: "o",
+  đ: "d",
+  ð: "d",
+  þ: "th",
+  ł: "l",
+  ħ: "h",
+  ı: "i",
+};
+
+/**
+ * The keys of the names of attribute `tag`: of each word of each component group `TAG=word`, folded, and `TAG~CODE` for
+ * its Double Metaphone codes. A group that is not in Latin letters is a word as a whole as well, since its words are often
+ * written together.
+ */
+export function nameKeys(tag: string, values: readonly unknown[]): readonly string[] {
+  const keys = new Set<string>();
+  for (const value of values) {
+    for (const group of groupsOf(value)) {
+      for (const word of storedWords(group)) {
+        keys.add(`${tag}=${word}`);
+        for (const code of codesOf(word)) keys.add(`${tag}~${code}`);
+      }
+    }
+  }
+  return [...keys];
+}
+
+/**
+ * The words of a query key, each of which must be in a name: by its sound, or as it is written when it has wildcards or
+ * no Latin letters (then as a part of a word). None when the key has no word: it matches everything.
+ */
+export function nameWords(tag: string, key: string): readonly NameWord[] {
+  return words(key).flatMap((word) => {
+    const literal = word.replaceAll(/[*?]/g, "");
+    if (literal === "") return [];
+    const codes = codesOf(literal).map((code) => `${tag}~${code}`);
+    if (literal === word) {
+      if (codes.length > 0) return [{ keys: [`${tag}=${word}`, ...codes], patterns: [] }];
+      return [{ keys: [], patterns: [`${tag}=%${escaped(word)}%`] }];
+    }
+    const pattern = `${tag}=${escaped(word).replaceAll("*", "%").replaceAll("?", "_")}`;
+    // With a wildcard inside, or with one sound alone, the rest says too little of how the whole word sounds.
+    const sounds = /^\*?[^*?]+\*?$/.test(word) ? codes.filter((code) => code.length > tag.length + 2) : [];
+    return [{ keys: sounds, patterns: [pattern] }];
+  });
+}
+
+/** The component groups of a name in DICOM JSON (PS3.18 F.2.2): Alphabetic, Ideographic, Phonetic. */
+function groupsOf(name: unknown): readonly string[] {
+  if (typeof name !== "object" || name === null) return [];
+  return Object.values(name).filter((group) => typeof group === "string");
+}
+
+function storedWords(group: string): readonly string[] {
+  const found = words(group);
+  return found.length > 1 && !found.some(isLatin) ? [...found, found.join("").slice(0, longestWord)] : found;
+}
+
+/** Words without accents, case and width; kana and Hangul stay as they are. */
+function words(text: string): readonly string[] {
+  return text
+    .normalize("NFKD")
+    .replaceAll(/[\u0300-\u036f'’ʼ`]/gu, "")
+    .normalize("NFC")
+    .toLowerCase()
+    .replaceAll(/[ßæœøđðþłħı]/gu, (letter) => foldings[letter] ?? letter)
+    .split(delimiters)
+    .filter((word) => word !== "")
+    .slice(0, mostWords)
+    .map((word) => word.slice(0, longestWord));
+}
+
+function isLatin(word: string): boolean {
+  return /[a-z]/.test(word);
+}
+
+function codesOf(word: string): readonly string[] {
+  return isLatin(word) ? [...new Set(doubleMetaphone(word))].filter((code) => code !== "") : [];
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[\\%_]/g, String.raw`\$&`);
+}
