@@ -34,6 +34,7 @@ export interface NewInstance {
   readonly seriesId: number;
   /** `listRevision` as the inserting statement saw it. */
   readonly revision: number;
+  /** Undefined: its values are not at hand, and are made in the background. */
   readonly tagValues: ((tags: readonly QueryTag[]) => readonly QueryTagValues[]) | undefined;
 }
 
@@ -67,17 +68,19 @@ export async function indexNewInstances(
   }
   const { tags } = known;
   if (tags.length === 0) return;
-  const indexed = instances.map(({ instanceId, seriesId, tagValues }) => ({
-    instanceId,
-    seriesId,
-    values: tagValues?.(tags) ?? [],
-  }));
+  const indexed = instances.flatMap(({ instanceId, seriesId, tagValues }) =>
+    tagValues ? [{ instanceId, seriesId, values: tagValues(tags) }] : [],
+  );
   await writeValues(trx, tags, indexed);
+  await recheckSeries(
+    trx,
+    instances.filter(({ tagValues }) => !tagValues).map(({ seriesId }) => seriesId),
+  );
 }
 
 /**
  * Has the values of series made anew in the background: to be called in a transaction that takes instances out of
- * series that stay, brings removed instances back or changes the metadata of some.
+ * series that stay, or changes the metadata of some.
  */
 export async function recheckSeries(trx: Knex.Transaction, seriesIds: readonly number[]): Promise<void> {
   if (seriesIds.length === 0) return;

@@ -38,7 +38,7 @@ export interface InstanceRecord {
     readonly frameTable: Buffer | undefined;
     readonly bulkData: object | undefined;
     readonly warnings: readonly string[];
-    /** The values that query tags ask for; absent: the instance has none. */
+    /** The values that query tags ask for; absent: they are read from the metadata in the background. */
     readonly tagValues?: (tags: readonly QueryTag[]) => readonly QueryTagValues[];
   };
 }

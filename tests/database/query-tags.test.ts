@@ -171,6 +171,17 @@ describe("the index of query tags", () => {
     await forget();
   });
 
+  it("reads the values of an instance that comes back from its metadata", async () => {
+    const [tag] = await catalog.queryTags.add([{ ...age, level: "instance" }]);
+    assert.ok(tag);
+    const { instance, ...entities } = record("6", "6.1", "6.1.1", "006Y");
+    const { tagValues: _known, ...restored } = instance;
+    await catalog.commit([{ ...entities, instance: restored }]);
+    await indexAll();
+    assert.deepEqual(await valuesOf(tag.id), ["006Y"]);
+    await forget();
+  });
+
   it("passes over an instance that is being removed, and comes back when it stays", async () => {
     await catalog.commit([record("5", "5.1", "5.1.1", "001Y"), record("5", "5.1", "5.1.2", "002Y")]);
     const [tag] = await catalog.queryTags.add([{ ...age, level: "instance" }]);
