@@ -4,6 +4,7 @@ import Koa, { type Context, type Middleware } from "koa";
 import type { Archive } from "../archive/archive.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
 import { baseUrl, type BaseUrlOptions } from "./base-url.ts";
+import { optionsHandler } from "./capabilities.ts";
 import { allowOrigins, type CorsOptions } from "./cors.ts";
 import { parseAccept } from "./media-type.ts";
 import { answerErrors, type ErrorLog } from "./problem.ts";
@@ -39,6 +40,10 @@ export function createWebDoor({ archive, log, viewer, baseUrl: baseUrlOptions, c
   for (const route of routes) {
     const carry: Middleware = async (ctx) => send(ctx, await route.handle(requestOf(ctx, archive, baseUrlOptions)));
     router.register(route.path, [route.method], [reportUndeclared(route, log), carry]);
+  }
+  for (const path of new Set(routes.map((route) => route.path))) {
+    const answer = optionsHandler(routes, dicomWebRoot, path);
+    router.options(path, async (ctx) => send(ctx, await answer(requestOf(ctx, archive, baseUrlOptions))));
   }
   app.use(answerErrors(log));
   app.use(async (ctx, next) => {

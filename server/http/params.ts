@@ -3,14 +3,19 @@ import { z } from "zod";
 import { isUid, type Uid, uidRule } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 
-const uid = z.custom<Uid>((value) => typeof value === "string" && isUid(value), uidRule);
+/** A UID; what documents say of it stands here, the check itself is `isUid`. */
+function uidParam(description: string, example: string) {
+  const schema = { type: "string", pattern: String.raw`^[0-9]+(\.[0-9]+)*$`, maxLength: 128 };
+  const uid = z.custom<Uid>((value) => typeof value === "string" && isUid(value), uidRule);
+  return uid.meta({ ...schema, description, examples: [example] });
+}
 
 export const noParams = z.object({});
-export const studyParams = z.object({ study: uid });
-export const seriesParams = studyParams.extend({ series: uid });
-export const instanceParams = seriesParams.extend({ instance: uid });
+export const studyParams = z.object({ study: uidParam("Study Instance UID (0020,000D).", "2.25.1001") });
+export const seriesParams = studyParams.extend({ series: uidParam("Series Instance UID (0020,000E).", "2.25.1002") });
+export const instanceParams = seriesParams.extend({ instance: uidParam("SOP Instance UID (0008,0018).", "2.25.1003") });
 
-export const transactionParams = z.object({ transaction: uid });
+export const transactionParams = z.object({ transaction: uidParam("Transaction UID (0008,1195).", "2.25.1004") });
 
 /** Most frames in one request: longer lists do not fit into a URL either. */
 const mostFrames = 10_000;
@@ -19,6 +24,7 @@ const mostFrames = 10_000;
 const frameList = z
   .string()
   .regex(/^[1-9]\d{0,8}(,[1-9]\d{0,8})*$/, "is not a list of frame numbers from 1 on, joined by comma")
+  .meta({ description: "Frame numbers from 1 on, joined by comma.", examples: ["1"] })
   .transform((text) => text.split(",").map(Number))
   .refine((numbers) => numbers.length <= mostFrames, `names more than ${mostFrames} frames`);
 
@@ -29,6 +35,7 @@ const bulkDataPath = z
   .string()
   .max(2048, "is too long")
   .regex(/^[0-9A-Fa-f]{8}(\/[1-9]\d{0,8}\/[0-9A-Fa-f]{8})*$/, "is not the path of an attribute")
+  .meta({ description: "Tag of the attribute; below a sequence tag/item/tag.", examples: ["7FE00010"] })
   .transform((path) => path.toUpperCase());
 
 export const bulkDataParams = instanceParams.extend({ path: bulkDataPath });

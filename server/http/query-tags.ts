@@ -7,7 +7,8 @@ import { readJson } from "./whole-body.ts";
 /** Tags in one request: as many as there may be. */
 const mostInRequest = 128;
 
-const tagRequest = z.strictObject({
+/** One tag, as a request names it. */
+export const tagRequest = z.strictObject({
   path: z.string("is a keyword or a tag").min(1, "is empty").max(256, "is too long"),
   vr: z.string().optional(),
   privateCreator: z.string().optional(),
@@ -21,7 +22,12 @@ const tagRequests = z.preprocess(
 );
 
 /** What may stand behind /api/query-tags/. */
-export const queryTagParams = z.object({ tag: z.string().max(256, "is too long") });
+export const queryTagParams = z.object({
+  tag: z
+    .string()
+    .max(256, "is too long")
+    .meta({ description: "Keyword or tag of the attribute.", examples: ["00181030"] }),
+});
 type QueryTagParams = z.infer<typeof queryTagParams>;
 
 /** Errors told in one answer by default, and at most. */

@@ -18,6 +18,8 @@ export interface QueryParameter {
   /** Whether it may be given more than once. */
   readonly repeatable?: boolean;
   readonly example?: string;
+  /** Whether it is one of the many attributes that a search matches. */
+  readonly isAttribute?: boolean;
 }
 
 /** What routes of one transaction have in common. */
@@ -33,6 +35,12 @@ export interface Transaction {
   readonly responseTypes: readonly string[];
   /** Every status that it may answer; another one is a defect. */
   readonly statuses: readonly number[];
+  /** Statuses of failure whose body is one of `responseTypes` instead of a problem document. */
+  readonly outcomes?: readonly number[];
+  /** What a JSON body of the request holds, where it is not DICOM JSON. */
+  readonly requestSchema?: z.ZodType;
+  /** The same of the answer. */
+  readonly responseSchema?: z.ZodType;
 }
 
 /** One route, its handler behind the check of its path and of its query. */
@@ -45,6 +53,9 @@ export interface Route extends Transaction {
   readonly params: z.ZodObject;
   readonly handle: (request: Request<unknown>) => Promise<Reply>;
 }
+
+/** Media type of a problem document (RFC 9457). */
+const problemType = "application/problem+json";
 
 /** Makes a route; see `Route` for what its parts mean. */
 export function route<Schema extends z.ZodObject>(
@@ -60,6 +71,22 @@ export function route<Schema extends z.ZodObject>(
     return handle({ ...request, params: parseParams(params, request.params) });
   };
   return { ...transaction, method, path, summary, params, handle: checked };
+}
+
+/** Name of a route for programs: its summary in one word, and unique. */
+export function operationId({ summary }: Route): string {
+  return summary
+    .split(/\W+/)
+    .filter((word) => word !== "" && !["a", "an", "the"].includes(word))
+    .map((word) => word.slice(0, 1).toUpperCase() + word.slice(1))
+    .join("");
+}
+
+/** Media types of the body that comes with a status; none where there is no body. */
+export function mediaTypesAt({ responseTypes, outcomes = [] }: Transaction, status: number): readonly string[] {
+  if (status === 204 || (status >= 300 && status < 400)) return [];
+  if (status < 300) return responseTypes;
+  return outcomes.includes(status) ? [...responseTypes, problemType] : [problemType];
 }
 
 /** Checks the parameters that a route names; the others are its own business. @throws ArchiveError `invalid-query` */

@@ -1,8 +1,11 @@
 /** THE list of routes: method, path, schema of its parameters, summary, transaction (transactions.ts), handler. */
 import type { z } from "zod";
 import type { SearchLevel } from "../archive/attributes.ts";
+import { capabilitiesHandler } from "./capabilities.ts";
 import { checkCommitment, requestCommitment } from "./commitment.ts";
+import { docsHandler } from "./docs-page.ts";
 import { live, ready } from "./health.ts";
+import { openApiHandler } from "./openapi.ts";
 import {
   bulkDataParams,
   frameParams,
@@ -35,6 +38,8 @@ import { storeInstances } from "./store.ts";
 import {
   commitmentChecked,
   commitmentRequested,
+  described,
+  describedOpenly,
   lively,
   queryTagErrorsListed,
   queryTagRead,
@@ -47,8 +52,8 @@ import {
   retrievedFrames,
   retrievedInstance,
   retrievedMetadata,
-  searched,
-  searchedPatients,
+  searchedAt,
+  shown,
   stored,
   zipped,
 } from "./transactions.ts";
@@ -65,18 +70,24 @@ const tagRoot = "/api/query-tags";
 
 const metadata = metadataHandler();
 
-/** The list. */
+const listed = () => routes;
+
+/** The list. Every address answers OPTIONS, too: with its methods, and below the root with PS3.18 8.9. */
 export const routes: readonly Route[] = [
+  web("GET", "", noParams, "Retrieve capabilities", described, capabilitiesHandler(listed, dicomWebRoot)),
+  route("GET", "/api/openapi.json", noParams, "Describe the API for programs", describedOpenly, openApiHandler(listed)),
+  route("GET", "/api/docs", noParams, "Describe the API for people", shown, docsHandler(listed)),
+
   web("POST", "/studies", noParams, "Store instances", stored, storeInstances),
   web("POST", study, studyParams, "Store instances of one study", stored, storeInstances),
 
-  web("GET", "/patients", noParams, "Search for patients", searchedPatients, searchOf("patient")),
-  web("GET", "/studies", noParams, "Search for studies", searched, searchOf("study")),
-  web("GET", "/series", noParams, "Search for series", searched, searchOf("series")),
-  web("GET", "/instances", noParams, "Search for instances", searched, searchOf("instance")),
-  web("GET", `${study}/series`, studyParams, "Search for series of a study", searched, searchOf("series")),
-  web("GET", `${study}/instances`, studyParams, "Search for instances of a study", searched, searchOf("instance")),
-  web("GET", `${series}/instances`, seriesParams, "Search for instances of a series", searched, searchOf("instance")),
+  search("/patients", noParams, "Search for patients", "patient"),
+  search("/studies", noParams, "Search for studies", "study"),
+  search("/series", noParams, "Search for series", "series"),
+  search("/instances", noParams, "Search for instances", "instance"),
+  search(`${study}/series`, studyParams, "Search for series of a study", "series"),
+  search(`${study}/instances`, studyParams, "Search for instances of a study", "instance"),
+  search(`${series}/instances`, seriesParams, "Search for instances of a series", "instance"),
 
   web("GET", study, studyParams, "Retrieve a study", retrieved, retrieveInstances),
   web("GET", series, seriesParams, "Retrieve a series", retrieved, retrieveInstances),
@@ -120,6 +131,7 @@ function web<Schema extends z.ZodObject>(
   return route(method, `${dicomWebRoot}${path}`, params, summary, transaction, handle);
 }
 
-function searchOf(level: SearchLevel) {
-  return searchHandler((at: SeriesParams | StudyParams | object) => ({ level, ...("study" in at && uidsOf(at)) }));
+function search(path: string, params: z.ZodObject, summary: string, level: SearchLevel): Route {
+  const scopeOf = (at: SeriesParams | StudyParams | object) => ({ level, ...("study" in at && uidsOf(at)) });
+  return web("GET", path, params, summary, searchedAt[level], searchHandler(scopeOf));
 }

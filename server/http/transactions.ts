@@ -1,6 +1,10 @@
 /** The transactions that routes belong to: section of PS3.18, query parameters, media types and statuses of each. */
 import { z } from "zod";
+import type { SearchLevel } from "../archive/attributes.ts";
+import { capabilitiesTypes } from "./capabilities.ts";
+import { tagRequest } from "./query-tags.ts";
 import type { QueryParameter, Transaction } from "./route.ts";
+import { attributeParameters } from "./search-attributes.ts";
 
 /** Answered by every route whose handler reaches the archive. */
 const anyArchive = [500, 503];
@@ -89,6 +93,7 @@ export const lively: Transaction = {
   area: "Health",
   section: "health",
   responseTypes: ["application/json"],
+  responseSchema: z.object({ status: z.enum(["live", "ready"]) }),
   statuses: [200],
 };
 export const readied: Transaction = { ...lively, statuses: [200, 507, ...anyArchive] };
@@ -101,10 +106,11 @@ export const stored: Transaction = {
   requestTypes: ["multipart/related", "application/dicom"],
   responseTypes: dicomJson,
   statuses: [200, 202, 400, 406, 409, 415, 507, ...anyArchive],
+  outcomes: [409],
 };
 
 /** Search (PS3.18 10.6). */
-export const searched: Transaction = {
+const searched: Transaction = {
   area: "Search",
   section: "PS3.18 10.6",
   query: searchQuery,
@@ -113,8 +119,18 @@ export const searched: Transaction = {
   statuses: [200, 304, 400, 406, 412, ...anyArchive],
 };
 
-/** PS3.18 has no patients; the keys are those of the patient level of PS3.4 C.6.1.1.2. */
-export const searchedPatients: Transaction = { ...searched, section: "patients" };
+/** The same at a level, with the attributes that are matched there. */
+export const searchedAt: Readonly<Record<SearchLevel, Transaction>> = {
+  // PS3.18 has no patients; the keys are those of the patient level of PS3.4 C.6.1.1.2.
+  patient: searchedFor("patient", "patients"),
+  study: searchedFor("study"),
+  series: searchedFor("series"),
+  instance: searchedFor("instance"),
+};
+
+function searchedFor(level: SearchLevel, section = searched.section): Transaction {
+  return { ...searched, section, query: [...searchQuery, ...attributeParameters(level)] };
+}
 
 /** Answers of a GET to conditions on the state of the resource, and to a Range (RFC 9110 13, 14). */
 const conditional = [304, 412];
@@ -208,6 +224,7 @@ export const queryTagsListed: Transaction = queryTags;
 export const queryTagsAdded: Transaction = {
   ...queryTags,
   requestTypes: ["application/json"],
+  requestSchema: z.union([tagRequest, z.array(tagRequest)]),
   statuses: [202, 400, 409, 413, 415, ...anyArchive],
 };
 export const queryTagRead: Transaction = {
@@ -228,3 +245,21 @@ export const queryTagRemoved: Transaction = {
   responseTypes: [],
   statuses: [204, 400, 404, ...anyArchive],
 };
+
+/** What the server says of itself: Retrieve Capabilities (PS3.18 8.9), and the same for programs and for people. */
+export const described: Transaction = {
+  area: "Description",
+  section: "PS3.18 8.9",
+  query: contentNegotiation,
+  requestTypes: [],
+  responseTypes: capabilitiesTypes,
+  statuses: [200, 303, 400, 406, ...conditional],
+};
+export const describedOpenly: Transaction = {
+  ...described,
+  query: [],
+  section: "OpenAPI 3.1",
+  responseTypes: ["application/json"],
+  statuses: [200, 400, ...conditional],
+};
+export const shown: Transaction = { ...describedOpenly, section: "for people", responseTypes: ["text/html"] };
