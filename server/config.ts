@@ -79,6 +79,15 @@ const schema = z.object({
   S3_ACCESS_KEY: z.string().min(1).optional().describe("Access key of the object store."),
   S3_SECRET_KEY: z.string().min(1).optional().describe("Secret key of the object store."),
   S3_REGION: z.string().min(1).default("us-east-1").describe("Region of the object store."),
+  DUPLICATES: z
+    .enum(["keep", "replace", "reject"])
+    .default("keep")
+    .describe(
+      "When UIDs are stored again with other bytes: keep what is there and refuse, replace it, or reject identical ones, too.",
+    ),
+  REMOVED_KEEP_DAYS: wholeNumber(0, 36_500)
+    .default(7)
+    .describe("Days that deleted and replaced instances can be restored."),
   LOG_LEVEL: level.default("info").describe("Lowest level that is logged, as JSON lines on stdout."),
   STOP_TIMEOUT: wholeNumber(1, 3600).default(30).describe("Seconds that requests under way get when the server stops."),
 });

@@ -1,104 +1,105 @@
 /** Group commit: instances that arrive together become rows in one transaction, each with its own outcome. */
 import type { Knex } from "knex";
-import { indexNewInstances, type KnownTags, listRevision, type NewInstance } from "./catalog-query-tag-values.ts";
-import type { CommitOutcome, EntityRecord, InstanceRecord, PatientIdentity } from "./catalog-records.ts";
+import {
+  indexNewInstances,
+  type KnownTags,
+  listRevision,
+  type NewInstance,
+  recheckSeries,
+} from "./catalog-query-tag-values.ts";
+import { distinct, instanceKey, known, resolveSeries, seriesKey, type SeriesKey, values } from "./catalog-entities.ts";
+import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
+import { lockForReplacement, makeWay } from "./catalog-replace.ts";
+import { retried } from "./retry.ts";
+
+/** How to commit. */
+export interface CommitOptions {
+  /** What the change of an instance that was not there is called; default `create`. */
+  readonly action?: "create" | "restore";
+  /**
+   * When given, an instance takes the place of one that has its UIDs and other bytes; that one can be restored for so
+   * many days. Otherwise what is there stays.
+   */
+  readonly replaceKeepingDays?: number | undefined;
+}
 
 /**
  * Makes `records` existent in one transaction. Rows are always taken in the order of their UIDs (studies, then series,
  * then instances), so that processes that write the same series wait for each other and never deadlock.
  * @param knownTags the list of query tags as this process knows it; brought up to date when it is old
  */
-export async function commitInstances(
+export function commitInstances(
   knex: Knex,
   records: readonly InstanceRecord[],
   knownTags: KnownTags,
+  options: CommitOptions = {},
 ): Promise<CommitOutcome[]> {
-  return knex.transaction(async (trx) => {
-    const series = await resolveSeries(trx, records);
-    const seriesOf = (record: InstanceRecord) => known(series, seriesKey(record));
-    const inserted = await insertInstances(trx, records, seriesOf);
-    const committed = new Map(inserted.map((row) => [row.blob_key, row.series_id]));
-    await reviseSeries(trx, committed);
-    await indexNewInstances(trx, knownTags, newInstances(inserted, records));
-    const allCommitted = committed.size === records.length;
-    const stored = allCommitted ? new Map<string, StoredInstance>() : await storedInstances(trx, records, seriesOf);
-    return records.map((record): CommitOutcome => {
-      const { id, patient } = seriesOf(record);
-      if (committed.has(record.instance.blobKey)) return { status: "committed", patient };
-      // A commit whose answer was lost is tried again: the row is then this one's own.
-      const held = stored.get(`${id}/${record.instance.uid}`);
-      if (held?.blob_key === record.instance.blobKey) return { status: "committed", patient };
-      return { status: "duplicate", identical: held?.sha256.equals(record.instance.sha256) ?? false };
-    });
+  return retried(() => knex.transaction((trx) => commitRecords(trx, records, knownTags, options)));
+}
+
+/** As `commitInstances`, in the transaction of the caller, who runs it again when a row was gone or a lock refused. */
+export async function commitRecords(
+  trx: Knex.Transaction,
+  records: readonly InstanceRecord[],
+  knownTags: KnownTags,
+  options: CommitOptions,
+): Promise<CommitOutcome[]> {
+  if (options.replaceKeepingDays === undefined) return commitOnce(trx, records, knownTags, options);
+  // Of instances with the same UIDs each replaces the one before.
+  const outcomes = new Map<InstanceRecord, CommitOutcome | undefined>();
+  for (let left = records; left.length > 0; left = left.filter((record) => !outcomes.has(record))) {
+    const round = distinct(left, instanceKey);
+    const done = await commitOnce(trx, round, knownTags, options);
+    round.forEach((record, index) => outcomes.set(record, done[index]));
+  }
+  return records.map((record) => known(outcomes, record));
+}
+
+async function commitOnce(
+  trx: Knex.Transaction,
+  records: readonly InstanceRecord[],
+  knownTags: KnownTags,
+  { action = "create", replaceKeepingDays }: CommitOptions,
+): Promise<CommitOutcome[]> {
+  const series = await resolveSeries(trx, records);
+  const seriesOf = (record: InstanceRecord) => known(series, seriesKey(record));
+  if (replaceKeepingDays !== undefined)
+    await lockForReplacement(
+      trx,
+      [...series.values()].map(({ id }) => id),
+    );
+  const inserted = await insertInstances(trx, records, seriesOf);
+  const committed = new Set(inserted.map((row) => row.blob_key));
+  const allCommitted = committed.size === records.length;
+  const stored = allCommitted ? new Map<string, StoredInstance>() : await storedInstances(trx, records, seriesOf);
+  const replaced = new Set<InstanceRecord>();
+  if (replaceKeepingDays !== undefined) {
+    for (const record of records) {
+      const held = stored.get(`${seriesOf(record).id}/${record.instance.uid}`);
+      if (!held || held.blob_key === record.instance.blobKey || held.sha256.equals(record.instance.sha256)) continue;
+      await makeWay(trx, record, seriesOf(record).id, replaceKeepingDays);
+      replaced.add(record);
+    }
+    if (replaced.size > 0) inserted.push(...(await insertInstances(trx, [...replaced], seriesOf)));
+  }
+  const written = records.flatMap((record): WrittenInstance[] => {
+    const seriesId = seriesOf(record).id;
+    if (replaced.has(record)) return [{ record, seriesId, action: "update" }];
+    return committed.has(record.instance.blobKey) ? [{ record, seriesId, action }] : [];
   });
-}
-
-interface SeriesKey {
-  readonly id: number;
-  readonly patient: PatientIdentity;
-}
-
-/** The series of `records`, made where they are missing. Mostly they are there, and one query tells. */
-async function resolveSeries(
-  trx: Knex.Transaction,
-  records: readonly InstanceRecord[],
-): Promise<ReadonlyMap<string, SeriesKey>> {
-  const entities = distinct(records, seriesKey);
-  const found = await findSeries(trx, entities);
-  const missing = entities.filter((record) => !found.has(seriesKey(record)));
-  if (missing.length === 0) return found;
-  await insertSeries(trx, missing, await insertStudies(trx, missing));
-  return findSeries(trx, entities);
-}
-
-async function findSeries(
-  trx: Knex.Transaction,
-  entities: readonly InstanceRecord[],
-): Promise<ReadonlyMap<string, SeriesKey>> {
-  const found: ({ id: number; study: string; series: string } & PatientIdentity)[] = await trx("series")
-    .join("study", "study.id", "series.study_id")
-    .select({
-      id: "series.id",
-      study: "study_instance_uid",
-      series: "series_instance_uid",
-      patientId: "patient_id",
-      issuerOfPatientId: "issuer_of_patient_id",
-    })
-    .whereIn(
-      ["study_instance_uid", "series_instance_uid"],
-      entities.map(({ study, series }) => [study.uid, series.uid]),
-    );
-  return new Map(found.map(({ id, study, series, ...patient }) => [`${study}/${series}`, { id, patient }]));
-}
-
-/** The ids of the studies of `records`, made where they are missing, by UID. */
-async function insertStudies(
-  trx: Knex.Transaction,
-  records: readonly InstanceRecord[],
-): Promise<ReadonlyMap<string, number>> {
-  const entities = distinct(records, (record) => record.study.uid);
-  const rows = entities.map(({ study }) => ({ study_instance_uid: study.uid, ...values(study) }));
-  await trx("study").insert(rows).onConflict("study_instance_uid").ignore();
-  const found: { id: number; uid: string }[] = await trx("study")
-    .select({ id: "id", uid: "study_instance_uid" })
-    .whereIn(
-      "study_instance_uid",
-      entities.map(({ study }) => study.uid),
-    );
-  return new Map(found.map(({ id, uid }) => [uid, id]));
-}
-
-async function insertSeries(
-  trx: Knex.Transaction,
-  entities: readonly InstanceRecord[],
-  studies: ReadonlyMap<string, number>,
-): Promise<void> {
-  const rows = entities.map(({ study, series }) => ({
-    study_id: known(studies, study.uid),
-    series_instance_uid: series.uid,
-    ...values(series),
-  }));
-  await trx("series").insert(rows).onConflict(["study_id", "series_instance_uid"]).ignore();
+  await reviseSeries(trx, written);
+  await indexNewInstances(trx, knownTags, newInstances(inserted, records));
+  const altered = written.filter((one) => one.action !== "create").map(({ seriesId }) => seriesId);
+  await recheckSeries(trx, altered);
+  return records.map((record): CommitOutcome => {
+    const { id, patient } = seriesOf(record);
+    if (committed.has(record.instance.blobKey)) return { status: "committed", patient };
+    if (replaced.has(record)) return { status: "replaced" };
+    // A commit whose answer was lost is tried again: the row is then this one's own.
+    const held = known(stored, `${id}/${record.instance.uid}`);
+    if (held.blob_key === record.instance.blobKey) return { status: "committed", patient };
+    return { status: "duplicate", identical: held.sha256.equals(record.instance.sha256) };
+  });
 }
 
 interface InsertedRow {
@@ -124,7 +125,7 @@ async function insertInstances(
   records: readonly InstanceRecord[],
   seriesOf: (record: InstanceRecord) => SeriesKey,
 ): Promise<InsertedRow[]> {
-  const sorted = distinct(records, (record) => `${seriesKey(record)}/${record.instance.uid}`);
+  const sorted = distinct(records, instanceKey);
   const rows = sorted.map((record) => {
     const { instance } = record;
     return {
@@ -149,18 +150,46 @@ async function insertInstances(
     .returning(["id", "blob_key", "series_id", trx.raw(`${listRevision} as revision`)]);
 }
 
-async function reviseSeries(trx: Knex.Transaction, committed: ReadonlyMap<string, number>): Promise<void> {
+/** An instance that this transaction has made existent. */
+interface WrittenInstance {
+  readonly record: InstanceRecord;
+  readonly seriesId: number;
+  readonly action: "create" | "update" | "restore";
+}
+
+/** Counts and revisions of the series, and a change of each instance, in one statement. */
+async function reviseSeries(trx: Knex.Transaction, written: readonly WrittenInstance[]): Promise<void> {
   const counts = new Map<number, number>();
-  for (const id of committed.values()) counts.set(id, (counts.get(id) ?? 0) + 1);
+  for (const { seriesId, action } of written) {
+    counts.set(seriesId, (counts.get(seriesId) ?? 0) + (action === "update" ? 0 : 1));
+  }
   if (counts.size === 0) return;
   const ids = [...counts.keys()];
   // The rows are locked in the order of their ids first: an update takes them in an order of its own.
   await trx.raw(
     `with added as (select * from unnest(?::bigint[], ?::bigint[]) as added (id, count)),
-       locked as materialized (select id from series where id = any (?::bigint[]) order by id for no key update)
-     update series set instance_count = instance_count + added.count, revision = revision + 1, updated_at = now()
-     from locked join added using (id) where series.id = locked.id`,
-    [ids, ids.map((id) => counts.get(id) ?? 0), ids],
+       locked as materialized (select id from series where id = any (?::bigint[]) order by id for no key update),
+       revised as (
+         update series set instance_count = instance_count + added.count, revision = revision + 1, updated_at = now()
+         from locked join added using (id) where series.id = locked.id
+       )
+     insert into change
+       (action, study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid, sha256, origin)
+     select action, study, series, sop_instance, sop_class, sha256, nullif(origin, '')
+     from unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bytea[], ?::text[])
+       as written (action, study, series, sop_instance, sop_class, sha256, origin)`,
+    [
+      ids,
+      [...counts.values()],
+      ids,
+      written.map(({ action }) => action),
+      written.map(({ record }) => record.study.uid),
+      written.map(({ record }) => record.series.uid),
+      written.map(({ record }) => record.instance.uid),
+      written.map(({ record }) => String(record.instance.columns["sop_class_uid"])),
+      written.map(({ record }) => record.instance.sha256),
+      written.map(({ record }) => record.origin ?? ""),
+    ],
   );
 }
 
@@ -182,29 +211,4 @@ async function storedInstances(
       records.map((record) => [seriesOf(record).id, record.instance.uid]),
     );
   return new Map(found.map((row) => [`${row.series_id}/${row.sop_instance_uid}`, row]));
-}
-
-function seriesKey({ study, series }: InstanceRecord): string {
-  return `${study.uid}/${series.uid}`;
-}
-
-function values(entity: EntityRecord): Record<string, unknown> {
-  return { ...entity.columns, attributes: JSON.stringify(entity.attributes) };
-}
-
-/** The first record of each key, in the order of the keys. */
-function distinct(records: readonly InstanceRecord[], keyOf: (record: InstanceRecord) => string): InstanceRecord[] {
-  const first = new Map<string, InstanceRecord>();
-  for (const record of records) {
-    const key = keyOf(record);
-    if (!first.has(key)) first.set(key, record);
-  }
-  return [...first.entries()].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, record]) => record);
-}
-
-/** The value of a key that the same transaction has just written. */
-function known<Value>(map: ReadonlyMap<string, Value>, key: string): Value {
-  const value = map.get(key);
-  if (value === undefined) throw new Error("a row written in this transaction is gone");
-  return value;
 }

@@ -41,6 +41,8 @@ export interface InstanceRecord {
     /** The values that query tags ask for; absent: they are read from the metadata in the background. */
     readonly tagValues?: (tags: readonly QueryTag[]) => readonly QueryTagValues[];
   };
+  /** The door through which it came; the feed of changes tells it. */
+  readonly origin?: string | undefined;
 }
 
 /** Whose a study is, as its first instance said. */
@@ -52,5 +54,7 @@ export interface PatientIdentity {
 /** What became of one instance of a commit. */
 export type CommitOutcome =
   | { readonly status: "committed"; readonly patient: PatientIdentity }
-  /** An instance with the same UIDs was there; `identical` when its SHA-256 is the same. */
+  /** It has taken the place of an instance with the same UIDs and other bytes. */
+  | { readonly status: "replaced" }
+  /** An instance with the same UIDs was there and stays; `identical` when its SHA-256 is the same. */
   | { readonly status: "duplicate"; readonly identical: boolean };

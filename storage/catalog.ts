@@ -1,7 +1,8 @@
 /** The catalog: every question that the archive asks PostgreSQL. Rows only; what they mean is the archive's business. */
 import type { Knex } from "knex";
-import { commitInstances } from "./catalog-commit.ts";
+import { commitInstances, type CommitOptions } from "./catalog-commit.ts";
 import { type CommitmentCatalog, createCommitmentCatalog } from "./catalog-commitment.ts";
+import { createRemovalCatalog, type RemovalCatalog } from "./catalog-removals.ts";
 import { createLocks, type WithLock } from "./catalog-locks.ts";
 import { createNameKeysCatalog, type NameKeysCatalog } from "./catalog-name-keys.ts";
 import {
@@ -31,7 +32,7 @@ import { databaseError } from "./database-error.ts";
 /** Every method throws ArchiveError `database-unavailable` when PostgreSQL does not answer. */
 export interface Catalog {
   /** Makes the instances existent in one transaction; outcomes in the order of `records`. */
-  commit(records: readonly InstanceRecord[]): Promise<readonly CommitOutcome[]>;
+  commit(records: readonly InstanceRecord[], options?: CommitOptions): Promise<readonly CommitOutcome[]>;
   /** The matches of a search in its order; the first page of them is read already. */
   search(search: Search): Promise<SearchResult>;
   /** The series that `selector` names, without their instances. */
@@ -53,6 +54,8 @@ export interface Catalog {
   readonly withLock: WithLock;
   /** Keys of names in rows of older versions. */
   readonly nameKeys: NameKeysCatalog;
+  /** What was removed, and what becomes of it. */
+  readonly removals: RemovalCatalog;
   /** Storage commitment. */
   readonly commitments: CommitmentCatalog;
   /** Resolves when PostgreSQL answers. */
@@ -77,7 +80,7 @@ export interface QueryTagCatalog {
 export function createCatalog(knex: Knex): Catalog {
   const known: KnownTags = { revision: -1, tags: [] };
   return {
-    commit: (records) => databaseError(() => commitInstances(knex, records, known)),
+    commit: (records, options) => databaseError(() => commitInstances(knex, records, known, options)),
     search: (search) => searchCatalog(knex, search),
     findSeries: (selector) => databaseError(() => findSeries(knex, selector)),
     findInstances: (selector, series) => findInstances(knex, selector, series),
@@ -93,6 +96,7 @@ export function createCatalog(knex: Knex): Catalog {
     },
     withLock: createLocks(knex),
     nameKeys: createNameKeysCatalog(knex),
+    removals: createRemovalCatalog(knex, known),
     commitments: createCommitmentCatalog(knex),
     check: () => databaseError(async () => void (await knex.raw("select 1"))),
   };

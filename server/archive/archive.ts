@@ -5,6 +5,7 @@ import { type CommitmentRequest, type CommitmentResult, createCommitment } from 
 import { fillNameKeys } from "./fill-name-keys.ts";
 import type { InstanceUids } from "./locate.ts";
 import { createFileSet, type FileSetEntry, type FileSetOptions } from "./file-set.ts";
+import { createRemove, type Removal, type RemovalPage, type Restored } from "./remove.ts";
 import { parseQuery, type Query, type QueryParameters, type SearchScope } from "./query.ts";
 import { createQueryTags, type QueryTags } from "./query-tags.ts";
 import {
@@ -17,7 +18,8 @@ import {
 } from "./retrieve.ts";
 import { search, type SearchAnswers } from "./search.ts";
 import type { Uid } from "../dicom/uid.ts";
-import { createStore, type StoreLog, type StoreOptions, type StoreOutcome } from "./store.ts";
+import { createStore, type DuplicatePolicy, type StoreLog, type StoreOptions, type StoreOutcome } from "./store.ts";
+import { createSweep } from "./sweep.ts";
 
 /** What a client can cause is thrown as ArchiveError; `store` gives it as an outcome instead. */
 export interface Archive {
@@ -41,6 +43,17 @@ export interface Archive {
   /** Studies, series and instances as files with names, for an archive or a medium. */
   fileSet(resources: readonly ResourceUids[], options: FileSetOptions): Promise<AsyncIterable<FileSetEntry>>;
 
+  /** Removes a study, a series or an instance: gone for every request that follows, and restorable for a while. */
+  remove(uids: ResourceUids, origin?: string): Promise<Removal>;
+  /** What can be restored, newest removal first. */
+  removals(page: RemovalPage): Promise<readonly Removal[]>;
+  /** Brings back what a removal took. */
+  restore(removalId: number, origin?: string): Promise<Restored>;
+  /** Forgets what a removal took, for good. */
+  purge(removalId: number): Promise<void>;
+  /** Forgets what cannot be restored any more, and removes the objects that nothing needs. */
+  sweep(signal: AbortSignal): Promise<void>;
+
   /** Says of instances whether they are kept; undefined when the answer takes a while. */
   requestCommitment(request: CommitmentRequest): Promise<CommitmentResult | undefined>;
   /** The answer to an earlier request; undefined when it is not there yet. */
@@ -61,15 +74,29 @@ export interface Archive {
 /** Makes a URL of a path below the DICOMweb root. */
 export type UrlOf = (path: string) => string;
 
+export interface ArchiveOptions {
+  readonly blobs: Blobs;
+  readonly catalog: Catalog;
+  readonly log: StoreLog;
+  /** What happens when UIDs are stored again; default `keep`. */
+  readonly duplicates?: DuplicatePolicy;
+  /** Days that removed instances can be restored; default 7. */
+  readonly removedKeepDays?: number;
+}
+
 /** The archive over its two memories. */
-export function createArchive({ blobs, catalog, log }: { blobs: Blobs; catalog: Catalog; log: StoreLog }): Archive {
+export function createArchive(options: ArchiveOptions): Archive {
+  const { blobs, catalog, log, duplicates = "keep", removedKeepDays = 7 } = options;
   const retrieve = createRetrieve(blobs, catalog);
+  const sweep = createSweep(blobs, catalog);
   return {
-    store: createStore(blobs, catalog, log),
+    store: createStore(blobs, catalog, log, { duplicates, removedKeepDays }),
     query: parseQuery,
     search: (query, urlOf) => search(catalog, query, urlOf),
     ...retrieve,
     fileSet: createFileSet(retrieve),
+    ...createRemove(catalog, { keepDays: removedKeepDays, sweep }),
+    sweep,
     ...createCommitment(blobs, catalog),
     queryTags: createQueryTags(catalog.queryTags),
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),

@@ -186,8 +186,8 @@ function toInstanceUids({ studyInstanceUid, seriesInstanceUid, sopInstanceUid }:
   return { studyInstanceUid, seriesInstanceUid, sopInstanceUid };
 }
 
-/** The lowest level that was named is the one that is missing. */
-function absent({ seriesInstanceUid, sopInstanceUid }: ResourceUids): ArchiveError {
+/** The error for what is not there: the lowest level that was named is the one that is missing. */
+export function absent({ seriesInstanceUid, sopInstanceUid }: ResourceUids): ArchiveError {
   if (sopInstanceUid !== undefined) return new ArchiveError("no-such-instance", "The instance is not in this archive.");
   if (seriesInstanceUid !== undefined) return new ArchiveError("no-such-series", "The series is not in this archive.");
   return new ArchiveError("no-such-study", "The study is not in this archive.");

@@ -12,11 +12,33 @@ import { describe, type Description, type Identifiers, identifiersForResponse } 
 export interface StoreOptions {
   /** When given, an instance of another study is refused (PS3.18 10.5.1: POST /studies/{study}). */
   readonly studyInstanceUid?: Uid;
+  /** The door through which it comes; the feed of changes tells it. */
+  readonly origin?: string;
+}
+
+/** What happens when the UIDs of a stored instance are stored again. */
+export type DuplicatePolicy =
+  /** Identical bytes are a success; others are refused, and what is there stays. */
+  | "keep"
+  /** Identical bytes are a success; others take the place of what is there, which can be restored. */
+  | "replace"
+  /** Refused, identical or not. */
+  | "reject";
+
+export interface StoreSettings {
+  readonly duplicates: DuplicatePolicy;
+  /** Days that an instance can be restored that was replaced. */
+  readonly removedKeepDays: number;
 }
 
 /** What became of one instance. Only `stored` and `already-stored` mean that it is durable and findable. */
 export type StoreOutcome =
-  | ({ readonly status: "stored" | "already-stored"; readonly warnings: readonly string[] } & Identifiers)
+  | ({
+      readonly status: "stored" | "already-stored";
+      readonly warnings: readonly string[];
+      /** Whether it has taken the place of another instance with the same UIDs. */
+      readonly replaced?: boolean;
+    } & Identifiers)
   | {
       readonly status: "failed";
       readonly error: ArchiveError;
@@ -29,9 +51,21 @@ export interface StoreLog {
   readonly warn: (fields: Readonly<Record<string, unknown>>, message: string) => void;
 }
 
+/** Why a duplicate is refused; the policy is named, since the operator may choose another. */
+const refusals = {
+  different:
+    "An instance with the same UIDs and other content is stored already; it was kept, and this one was not stored (DUPLICATES=keep).",
+  rejected: "An instance with the same UIDs is stored already; this one was not stored (DUPLICATES=reject).",
+} as const;
+
+const replacedWarning =
+  "It has replaced a stored instance with the same UIDs and other content, which can be restored for a while (DUPLICATES=replace).";
+
 /** Makes the store use case. Instances that are stored at the same time are committed together. */
-export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog) {
-  const commits = new CommitQueue(catalog);
+export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, settings: StoreSettings) {
+  const { duplicates, removedKeepDays } = settings;
+  const replaceKeepingDays = duplicates === "replace" ? removedKeepDays : undefined;
+  const commits = new CommitQueue({ commit: (records) => catalog.commit(records, { replaceKeepingDays }) });
 
   /**
    * Stores one DICOM file. Never throws: what goes wrong with it is its outcome, and leaves neither row nor object.
@@ -40,39 +74,35 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog) {
   return async function store(body: AsyncIterable<Buffer>, options: StoreOptions = {}): Promise<StoreOutcome> {
     const reading = new Reading(body, options.studyInstanceUid);
     const blobKey = freshKey();
-    let durable = false;
     try {
       const { byteLength } = await blobs.put(blobKey, reading.chunks());
-      durable = true;
       const { identifiers, warnings, record } = reading.described();
-      const instance = record({ blobKey, byteLength, sha256: reading.sha256() });
+      const described = record({ blobKey, byteLength, sha256: reading.sha256() });
+      const instance = { ...described, origin: options.origin };
       const outcome = await commits.commit(instance);
       if (outcome.status === "committed") {
         const mixed = otherPatient(outcome.patient, instance.study);
         if (mixed) log.warn({ ...identifiers }, "an instance was stored in a study of another patient");
         return { status: "stored", ...identifiers, warnings: mixed ? [...warnings, mixed] : warnings };
       }
-      if (outcome.identical) {
-        await forget(blobKey);
-        return { status: "already-stored", ...identifiers, warnings: [] };
+      if (outcome.status === "replaced") {
+        return { status: "stored", ...identifiers, warnings: [replacedWarning, ...warnings], replaced: true };
       }
-      throw new ArchiveError(
-        "different-duplicate",
-        "An instance with the same UIDs and other content is stored already; it was kept, and this one was not stored.",
-      );
+      await forget(blobKey);
+      if (duplicates === "reject") throw new ArchiveError("refused-duplicate", refusals.rejected);
+      if (!outcome.identical) throw new ArchiveError("different-duplicate", refusals.different);
+      return { status: "already-stored", ...identifiers, warnings: [] };
     } catch (cause) {
       const error = toArchiveError(cause);
       if (error.code === "internal") log.warn({ err: cause }, "an instance could not be stored");
-      // After an unanswered commit the row may exist: its bytes stay.
-      if (durable && error.code === "different-duplicate") await forget(blobKey);
       return { status: "failed", error, ...reading.identifiersSoFar() };
     }
   };
 
-  /** Cleanup never fails a store: at worst an orphan object stays. */
+  /** Cleanup never fails a store: an object that cannot be removed now is swept later, or stays as an orphan at worst. */
   async function forget(blobKey: string): Promise<void> {
     try {
-      await blobs.remove([blobKey]);
+      await blobs.remove([blobKey]).catch(() => catalog.removals.sweepLater([blobKey]));
     } catch (error) {
       log.warn({ err: error, blobKey }, "an orphan object stays");
     }

@@ -26,6 +26,7 @@ import {
   queryTagParams,
   removeQueryTag,
 } from "./query-tags.ts";
+import { listRemovals, purgeRemoval, removalParams, removeResource, restoreRemoval } from "./remove.ts";
 import type { Reply, Request } from "./reply.ts";
 import { retrieveBulkData } from "./retrieve-bulk-data.ts";
 import { retrieveFrames } from "./retrieve-frames.ts";
@@ -47,6 +48,9 @@ import {
   queryTagsAdded,
   queryTagsListed,
   readied,
+  removalsListed,
+  removed,
+  restored,
   retrieved,
   retrievedBulkData,
   retrievedFrames,
@@ -97,6 +101,20 @@ export const routes: readonly Route[] = [
   web("GET", `${instance}/metadata`, instanceParams, "Retrieve metadata of an instance", retrievedMetadata, metadata),
   web("GET", `${instance}/frames/:frames`, frameParams, "Retrieve frames", retrievedFrames, retrieveFrames),
   web("GET", `${instance}/bulkdata/*path`, bulkDataParams, "Retrieve one value", retrievedBulkData, retrieveBulkData),
+
+  web("DELETE", study, studyParams, "Delete a study", removed, removeResource),
+  web("DELETE", series, seriesParams, "Delete a series", removed, removeResource),
+  web("DELETE", instance, instanceParams, "Delete an instance", removed, removeResource),
+  route(
+    "GET",
+    "/api/removed",
+    noParams,
+    "What was deleted or replaced, and can be restored",
+    removalsListed,
+    listRemovals,
+  ),
+  route("POST", "/api/removed/:removal/restore", removalParams, "Restore what was removed", restored, restoreRemoval),
+  route("DELETE", "/api/removed/:removal", removalParams, "Forget what was removed, for good", removed, purgeRemoval),
 
   web("POST", commitment, transactionParams, "Request storage commitment", commitmentRequested, requestCommitment),
   web("GET", commitment, transactionParams, "Check for the result of a request", commitmentChecked, checkCommitment),

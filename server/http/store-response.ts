@@ -24,6 +24,9 @@ const tag = {
 /** Data Set does not match SOP Class (PS3.18 Table I.2-2): stored, though something in it is ill-formed. */
 const dataSetDoesNotMatch = 0xb007;
 
+/** Coercion of Data Elements (PS3.18 Table I.2-2), the nearest there is: stored, and more has changed than asked. */
+const coercion = 0xb000;
+
 /** Failures of the server, not of the instance: the same request may succeed later. */
 const transient: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "storage-full",
@@ -76,13 +79,15 @@ function sequence(name: string, items: readonly DicomJson[]): DicomJson {
 }
 
 function storedItem(outcome: Stored, urlOf: (path: string) => string): DicomJson {
-  const { studyInstanceUid, seriesInstanceUid, sopInstanceUid, sopClassUid, warnings } = outcome;
+  const { studyInstanceUid, seriesInstanceUid, sopInstanceUid, sopClassUid, warnings, replaced = false } = outcome;
   const path = `studies/${studyInstanceUid}/series/${seriesInstanceUid}/instances/${sopInstanceUid}`;
   return {
     [tag.referencedSopClassUid]: { vr: "UI", Value: [sopClassUid] },
     [tag.referencedSopInstanceUid]: { vr: "UI", Value: [sopInstanceUid] },
     [tag.retrieveUrl]: { vr: "UR", Value: [urlOf(path)] },
-    ...(warnings.length > 0 && { [tag.warningReason]: { vr: "US", Value: [dataSetDoesNotMatch] } }),
+    ...(warnings.length > 0 && {
+      [tag.warningReason]: { vr: "US", Value: [replaced ? coercion : dataSetDoesNotMatch] },
+    }),
     ...comments(warnings),
   };
 }

@@ -16,7 +16,7 @@ const mostAtOnce = 8;
 export async function storeInstances(request: Request<StudyParams | object>): Promise<Reply> {
   const contentType = requireJson(request.accept);
   const { params } = request;
-  const options = "study" in params ? { studyInstanceUid: params.study } : {};
+  const options = { origin: "dicomweb", ...("study" in params && { studyInstanceUid: params.study }) };
   const outcomes = await storeAll(partsOf(request), request.archive, options);
   return storeResponse(outcomes, contentType, request.urlOf);
 }

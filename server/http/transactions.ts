@@ -32,6 +32,11 @@ const contentNegotiation: readonly QueryParameter[] = [
 
 const wholeNumber = z.string().regex(/^\d+$/, "is not a whole number of 0 or more");
 
+/** How much of a list of the server's own. */
+const pageLimit = z.string().regex(/^([1-9]\d{0,2}|1000)$/, "is not a whole number from 1 to 1000");
+/** A place in such a list. */
+const position = z.string().regex(/^\d{1,15}$/, "is not a whole number of 0 or more");
+
 /** PS3.18 8.3.4. */
 const searchQuery: readonly QueryParameter[] = [
   {
@@ -186,6 +191,29 @@ export const zipped: Transaction = {
   requestTypes: ["application/json"],
   responseTypes: ["application/zip"],
   statuses: [200, 400, 404, 413, 415, ...anyArchive],
+};
+
+/** Delete: not of the standard, but at its resources, as other archives have it. */
+export const removed: Transaction = {
+  ...nothing,
+  area: "Delete",
+  section: "delete",
+  responseTypes: [],
+  statuses: [204, 400, 404, ...anyArchive],
+};
+export const removalsListed: Transaction = {
+  ...removed,
+  query: [
+    { name: "limit", meaning: "Removals to answer at most.", schema: pageLimit, example: "100" },
+    { name: "before", meaning: "Only removals with a lower id: the last one of the page before.", schema: position },
+  ],
+  responseTypes: ["application/json"],
+  statuses: [200, 400, ...anyArchive],
+};
+export const restored: Transaction = {
+  ...removed,
+  responseTypes: ["application/json"],
+  statuses: [200, 400, 404, ...anyArchive],
 };
 
 /** Storage Commitment (PS3.18 13). */

@@ -1,6 +1,5 @@
 /** The catalog on a real PostgreSQL: group commit, its outcomes under contention, and pages of many instances. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import { levelAttributes } from "../../server/archive/attributes.ts";
 import { CommitQueue } from "../../server/archive/commit-queue.ts";
@@ -9,6 +8,7 @@ import type { InstanceRecord } from "../../storage/catalog-records.ts";
 import { freshKey } from "../../storage/blobs.ts";
 import { connectDatabase } from "../../storage/database.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { catalogRecord } from "../support/records.ts";
 
 describe("the catalog", () => {
   let database: TestDatabase;
@@ -27,7 +27,7 @@ describe("the catalog", () => {
 
   it("tells committed from identical and from different, within a commit and between two", async () => {
     const catalog = createCatalog(database.knex);
-    const one = record("1.1", "1.1.1", "1.1.1.1");
+    const one = catalogRecord("1.1", "1.1.1", "1.1.1.1");
     const twin = { ...one, instance: { ...one.instance, blobKey: freshKey() } };
     const other = { ...one, instance: { ...one.instance, blobKey: freshKey(), sha256: Buffer.alloc(32) } };
     const outcomes = [...(await catalog.commit([one, twin])), ...(await catalog.commit([other]))];
@@ -42,7 +42,11 @@ describe("the catalog", () => {
 
   it("keeps the same SOP Instance UID in two series, and the same series UID in two studies, apart", async () => {
     const catalog = createCatalog(database.knex);
-    const records = [record("2.1", "2.9", "2.9.9"), record("2.1", "2.8", "2.9.9"), record("2.2", "2.9", "2.9.9")];
+    const records = [
+      catalogRecord("2.1", "2.9", "2.9.9"),
+      catalogRecord("2.1", "2.8", "2.9.9"),
+      catalogRecord("2.2", "2.9", "2.9.9"),
+    ];
     const outcomes = await catalog.commit(records);
     assert.deepEqual(
       outcomes.map(({ status }) => status),
@@ -57,7 +61,7 @@ describe("the catalog", () => {
     const catalogs = [createCatalog(database.knex), createCatalog(second)];
     const seriesUids = Array.from({ length: 6 }, (_, index) => `3.1.${index}`);
     const commits = Array.from({ length: 24 }, async (_, round) => {
-      const records = seriesUids.map((series) => record("3.1", series, `${series}.${round}`));
+      const records = seriesUids.map((series) => catalogRecord("3.1", series, `${series}.${round}`));
       await catalogs[round % 2]?.commit(round % 4 < 2 ? records : records.toReversed());
     });
     await Promise.all(commits);
@@ -78,7 +82,7 @@ describe("the catalog", () => {
       throw new Error("the answer never came");
     };
     const queue = new CommitQueue({ commit });
-    const outcomes = await Promise.all(["6.1", "6.2"].map((uid) => queue.commit(record("6", "6.0", uid))));
+    const outcomes = await Promise.all(["6.1", "6.2"].map((uid) => queue.commit(catalogRecord("6", "6.0", uid))));
     assert.deepEqual(
       outcomes.map(({ status }) => status),
       ["committed", "committed"],
@@ -88,9 +92,9 @@ describe("the catalog", () => {
   it("fails an instance that PostgreSQL refuses alone, not its neighbours", async () => {
     const queue = new CommitQueue(createCatalog(database.knex));
     const settled = await Promise.allSettled([
-      queue.commit(record("4.1", "4.1.1", "4.1.1.1")),
-      queue.commit(record("4.1", "4.1.1", "4.1.1.2", { content_date: "not a date" })),
-      queue.commit(record("4.1", "4.1.1", "4.1.1.3")),
+      queue.commit(catalogRecord("4.1", "4.1.1", "4.1.1.1")),
+      queue.commit(catalogRecord("4.1", "4.1.1", "4.1.1.2", { content_date: "not a date" })),
+      queue.commit(catalogRecord("4.1", "4.1.1", "4.1.1.3")),
     ]);
     assert.deepEqual(
       settled.map(({ status }) => status),
@@ -104,7 +108,9 @@ describe("the catalog", () => {
     for (let from = 0; from < numbers.length; from += 200) {
       const batch = numbers.slice(from, from + 200);
       await catalog.commit(
-        batch.map((number, index) => record("5.1", "5.1.1", `5.${from + index + 1000}`, { instance_number: number })),
+        batch.map((number, index) =>
+          catalogRecord("5.1", "5.1.1", `5.${from + index + 1000}`, { instance_number: number }),
+        ),
       );
     }
     const seen: string[] = [];
@@ -127,29 +133,3 @@ describe("the catalog", () => {
     await assert.rejects(catalog.check(), { code: "database-unavailable" });
   });
 });
-
-function record(
-  study: string,
-  series: string,
-  instance: string,
-  columns: InstanceRecord["instance"]["columns"] = {},
-): InstanceRecord {
-  return {
-    study: { uid: study, columns: { patient_id: "P" }, attributes: {} },
-    series: { uid: series, columns: { modality: "CT" }, attributes: {} },
-    instance: {
-      uid: instance,
-      columns: { sop_class_uid: "1.2", ...columns },
-      attributes: {},
-      metadata: Buffer.from(instance),
-      transferSyntaxUid: "1.2",
-      blobKey: freshKey(),
-      byteLength: 1,
-      sha256: createHash("sha256").update(instance).digest(),
-      dataSetOffset: 0,
-      frameTable: undefined,
-      bulkData: undefined,
-      warnings: [],
-    },
-  };
-}

@@ -1,0 +1,50 @@
+/** Removal: DELETE of studies, series and instances; the list of what was removed; restore and purge. */
+import { z } from "zod";
+import type { Removal } from "../archive/remove.ts";
+import { type InstanceParams, type SeriesParams, type StudyParams, uidsOf } from "./params.ts";
+import type { Reply, Request } from "./reply.ts";
+
+export const removalParams = z.object({
+  removal: z
+    .string()
+    .regex(/^[1-9]\d{0,14}$/, "is not the number of a removal")
+    .transform(Number),
+});
+
+type RemovalParams = z.infer<typeof removalParams>;
+
+const json = { "Content-Type": "application/json", "Cache-Control": "no-store" };
+
+/** DELETE of a study, a series or an instance: it is gone for every request that follows, and can be restored. */
+export async function removeResource(request: Request<StudyParams | SeriesParams | InstanceParams>): Promise<Reply> {
+  await request.archive.remove(uidsOf(request.params), "dicomweb");
+  return { status: 204 };
+}
+
+/** GET /api/removed: what can be restored, newest first. */
+export async function listRemovals({ archive, query }: Request<object>): Promise<Reply> {
+  const limit = Number(query.get("limit") ?? 100);
+  const before = Number(query.get("before") ?? Number.MAX_SAFE_INTEGER);
+  const removals = await archive.removals({ limit, before });
+  return { status: 200, headers: json, body: JSON.stringify({ removals: removals.map(removalJson) }) };
+}
+
+/** POST /api/removed/{removal}/restore */
+export async function restoreRemoval({ archive, params }: Request<RemovalParams>): Promise<Reply> {
+  const { restored, stillRemoved } = await archive.restore(params.removal, "api");
+  return { status: 200, headers: json, body: JSON.stringify({ restored, stillRemoved }) };
+}
+
+/** DELETE /api/removed/{removal}: forgets it now. */
+export async function purgeRemoval({ archive, params }: Request<RemovalParams>): Promise<Reply> {
+  await archive.purge(params.removal);
+  return { status: 204 };
+}
+
+function removalJson({ seriesInstanceUid, sopInstanceUid, ...removal }: Removal): object {
+  return {
+    ...removal,
+    ...(seriesInstanceUid !== null && { seriesInstanceUid }),
+    ...(sopInstanceUid !== null && { sopInstanceUid }),
+  };
+}

@@ -1,0 +1,108 @@
+/** The studies and series of instances: found, or made where they are missing. Keys, and the order of locks. */
+import type { Knex } from "knex";
+import type { EntityRecord, InstanceRecord, PatientIdentity } from "./catalog-records.ts";
+import { RowGone } from "./retry.ts";
+
+/** A series, and whose study it is in. */
+export interface SeriesKey {
+  readonly id: number;
+  readonly patient: PatientIdentity;
+}
+
+/** The series of `records`, made where they are missing. Mostly they are there, and one query tells. */
+export async function resolveSeries(
+  trx: Knex.Transaction,
+  records: readonly InstanceRecord[],
+): Promise<ReadonlyMap<string, SeriesKey>> {
+  const entities = distinct(records, seriesKey);
+  const found = await findSeries(trx, entities);
+  const missing = entities.filter((record) => !found.has(seriesKey(record)));
+  if (missing.length === 0) return found;
+  await insertSeries(trx, missing, await insertStudies(trx, missing));
+  return findSeries(trx, entities);
+}
+
+async function findSeries(
+  trx: Knex.Transaction,
+  entities: readonly InstanceRecord[],
+): Promise<ReadonlyMap<string, SeriesKey>> {
+  const found: ({ id: number; study: string; series: string } & PatientIdentity)[] = await trx("series")
+    .join("study", "study.id", "series.study_id")
+    .select({
+      id: "series.id",
+      study: "study_instance_uid",
+      series: "series_instance_uid",
+      patientId: "patient_id",
+      issuerOfPatientId: "issuer_of_patient_id",
+    })
+    .whereIn(
+      ["study_instance_uid", "series_instance_uid"],
+      entities.map(({ study, series }) => [study.uid, series.uid]),
+    );
+  return new Map(found.map(({ id, study, series, ...patient }) => [`${study}/${series}`, { id, patient }]));
+}
+
+/** The ids of the studies of `records`, made where they are missing, by UID. */
+async function insertStudies(
+  trx: Knex.Transaction,
+  records: readonly InstanceRecord[],
+): Promise<ReadonlyMap<string, number>> {
+  const entities = distinct(records, (record) => record.study.uid);
+  const rows = entities.map(({ study }) => ({ study_instance_uid: study.uid, ...values(study) }));
+  await trx("study").insert(rows).onConflict("study_instance_uid").ignore();
+  const found: { id: number; uid: string }[] = await trx("study")
+    .select({ id: "id", uid: "study_instance_uid" })
+    .whereIn(
+      "study_instance_uid",
+      entities.map(({ study }) => study.uid),
+    );
+  return new Map(found.map(({ id, uid }) => [uid, id]));
+}
+
+async function insertSeries(
+  trx: Knex.Transaction,
+  entities: readonly InstanceRecord[],
+  studies: ReadonlyMap<string, number>,
+): Promise<void> {
+  const rows = entities.map(({ study, series }) => ({
+    study_id: known(studies, study.uid),
+    series_instance_uid: series.uid,
+    ...values(series),
+  }));
+  await trx("series").insert(rows).onConflict(["study_id", "series_instance_uid"]).ignore();
+}
+
+/** What tells series apart. */
+export function seriesKey({ study, series }: InstanceRecord): string {
+  return `${study.uid}/${series.uid}`;
+}
+
+/** What tells instances apart. */
+export function instanceKey(record: InstanceRecord): string {
+  return `${seriesKey(record)}/${record.instance.uid}`;
+}
+
+/** The row of an entity, but for what identifies it. */
+export function values(entity: EntityRecord): Record<string, unknown> {
+  return { ...entity.columns, attributes: JSON.stringify(entity.attributes) };
+}
+
+/** The first record of each key, in the order of the keys. */
+export function distinct(
+  records: readonly InstanceRecord[],
+  keyOf: (record: InstanceRecord) => string,
+): InstanceRecord[] {
+  const first = new Map<string, InstanceRecord>();
+  for (const record of records) {
+    const key = keyOf(record);
+    if (!first.has(key)) first.set(key, record);
+  }
+  return [...first.entries()].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, record]) => record);
+}
+
+/** The value of a key that was there a moment ago. @throws RowGone when another transaction has removed it since */
+export function known<Key, Value>(map: ReadonlyMap<Key, Value | undefined>, key: Key): Value {
+  const value = map.get(key);
+  if (value === undefined) throw new RowGone("a study or a series is gone");
+  return value;
+}

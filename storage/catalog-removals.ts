@@ -1,0 +1,51 @@
+/** The catalog of removals: what the archive may ask of instances that were removed. */
+import type { Knex } from "knex";
+import {
+  keysToSweep,
+  listRemovals,
+  purgeExpired,
+  purgeRemoval,
+  type Removal,
+  removeInstances,
+  type RemoveOptions,
+  sweepLater,
+  swept,
+} from "./catalog-remove.ts";
+import type { KnownTags } from "./catalog-query-tag-values.ts";
+import type { Selector } from "./catalog-read.ts";
+import { restoreRemoval, type Restored } from "./catalog-restore.ts";
+import { databaseError } from "./database-error.ts";
+
+/** Every method throws ArchiveError `database-unavailable` when PostgreSQL does not answer. */
+export interface RemovalCatalog {
+  /** Removes the instances that `selector` names, with what becomes empty; undefined when there are none. */
+  remove(selector: Selector, options: RemoveOptions): Promise<Removal | undefined>;
+  /** Removals that can be restored, newest first: at most `limit`, of those with an id below `before`. */
+  list(limit: number, before: number): Promise<readonly Removal[]>;
+  /** Brings back what a removal took; undefined when there is no such removal. */
+  restore(id: number, options: RemoveOptions): Promise<Restored | undefined>;
+  /** Forgets a removal and lists its objects for the sweep; false when there is no such removal. */
+  purge(id: number): Promise<boolean>;
+  /** The same with one removal whose time is over; false when there is none. */
+  purgeExpired(): Promise<boolean>;
+  /** Keys on the list of the sweep that no row needs, at most `limit`. */
+  keysToSweep(limit: number): Promise<readonly string[]>;
+  /** Takes keys off the list, whose objects are gone. */
+  swept(keys: readonly string[]): Promise<void>;
+  /** Puts keys on the list. */
+  sweepLater(keys: readonly string[]): Promise<void>;
+}
+
+/** The removals over an open pool. */
+export function createRemovalCatalog(knex: Knex, knownTags: KnownTags): RemovalCatalog {
+  return {
+    remove: (selector, options) => databaseError(() => removeInstances(knex, selector, options)),
+    list: (limit, before) => databaseError(() => listRemovals(knex, limit, before)),
+    restore: (id, options) => databaseError(() => restoreRemoval(knex, id, knownTags, options)),
+    purge: (id) => databaseError(() => purgeRemoval(knex, id)),
+    purgeExpired: () => databaseError(() => purgeExpired(knex)),
+    keysToSweep: (limit) => databaseError(() => keysToSweep(knex, limit)),
+    swept: (keys) => databaseError(() => swept(knex, keys)),
+    sweepLater: (keys) => databaseError(() => sweepLater(knex, keys)),
+  };
+}

@@ -1,0 +1,120 @@
+/** Restore: what was removed is committed again, as it was. */
+import type { Knex } from "knex";
+import { commitRecords } from "./catalog-commit.ts";
+import type { KnownTags } from "./catalog-query-tag-values.ts";
+import type { EntityRecord, InstanceRecord } from "./catalog-records.ts";
+import { lockRemoval, type RemoveOptions } from "./catalog-remove.ts";
+import { retried } from "./retry.ts";
+
+/** What a restore did. */
+export interface Restored {
+  readonly restored: number;
+  /** Instances that stay removed, since an instance with their UIDs was stored meanwhile. */
+  readonly stillRemoved: readonly InstanceName[];
+}
+
+/** The UIDs of one instance. */
+export interface InstanceName {
+  readonly studyInstanceUid: string;
+  readonly seriesInstanceUid: string;
+  readonly sopInstanceUid: string;
+}
+
+interface RemovedRow {
+  readonly id: number;
+  readonly sop_instance_uid: string;
+  readonly study: EntityRecord;
+  readonly series: EntityRecord;
+  readonly instance: Pick<EntityRecord, "columns" | "attributes"> & {
+    readonly transferSyntaxUid: string;
+    readonly byteLength: number;
+    readonly sha256: string;
+    readonly dataSetOffset: number;
+    readonly bulkData: object | null;
+    readonly warnings: readonly string[] | null;
+  };
+  readonly metadata: Buffer;
+  readonly frame_table: Buffer | null;
+  readonly blob_key: string;
+}
+
+/** Rows restored at a time: their metadata is held in memory. */
+const pageSize = 100;
+
+/**
+ * Restores a removal in one transaction; undefined when there is none, or none any more. An instance that another one
+ * replaced comes back in its place, and that one can be restored in turn.
+ */
+export function restoreRemoval(
+  knex: Knex,
+  id: number,
+  knownTags: KnownTags,
+  options: RemoveOptions,
+): Promise<Restored | undefined> {
+  return retried(() => knex.transaction((trx) => restoreIn(trx, id, knownTags, options)));
+}
+
+async function restoreIn(
+  trx: Knex.Transaction,
+  id: number,
+  knownTags: KnownTags,
+  options: RemoveOptions,
+): Promise<Restored | undefined> {
+  const removal = await lockRemoval(trx, id);
+  if (!removal) return undefined;
+  const replaceKeepingDays = removal.why === "replaced" ? options.keepDays : undefined;
+  const stillRemoved: InstanceName[] = [];
+  let restored = 0;
+  let last = 0;
+  while (true) {
+    const page = await removedRows(trx, id, last);
+    const records = page.map((row) => ({ ...recordOf(row), origin: options.origin }));
+    const outcomes = await commitRecords(trx, records, knownTags, { action: "restore", replaceKeepingDays });
+    const back = page.filter((_, index) => outcomes[index]?.status !== "duplicate");
+    await trx("removed_instance")
+      .whereIn(
+        "id",
+        back.map((row) => row.id),
+      )
+      .delete();
+    restored += back.length;
+    stillRemoved.push(...page.filter((row) => !back.includes(row)).map(nameOf));
+    last = page.at(-1)?.id ?? last;
+    if (page.length < pageSize) break;
+  }
+  if (stillRemoved.length === 0) await trx("removal").where("id", id).delete();
+  else await trx("removal").where("id", id).update({ instance_count: stillRemoved.length });
+  return { restored, stillRemoved };
+}
+
+async function removedRows(trx: Knex.Transaction, removalId: number, after: number): Promise<RemovedRow[]> {
+  return trx("removed_instance")
+    .join("removed_series", "removed_series.id", "removed_series_id")
+    .where("removal_id", removalId)
+    .where("removed_instance.id", ">", after)
+    .orderBy("removed_instance.id")
+    .limit(pageSize)
+    .select("removed_instance.*", "study", "series");
+}
+
+function nameOf({ study, series, sop_instance_uid }: RemovedRow): InstanceName {
+  return { studyInstanceUid: study.uid, seriesInstanceUid: series.uid, sopInstanceUid: sop_instance_uid };
+}
+
+function recordOf(row: RemovedRow): InstanceRecord {
+  const { study, series, instance } = row;
+  return {
+    study,
+    series,
+    instance: {
+      ...instance,
+      uid: row.sop_instance_uid,
+      sha256: Buffer.from(instance.sha256, "hex"),
+      metadata: row.metadata,
+      frameTable: row.frame_table ?? undefined,
+      bulkData: instance.bulkData ?? undefined,
+      warnings: instance.warnings ?? [],
+      blobKey: row.blob_key,
+    },
+  };
+}
