@@ -43,7 +43,7 @@ export function nameKeys(tag: string, values: readonly unknown[]): readonly stri
 
 /**
  * The words of a query key, each of which must be in a name: by its sound, or as it is written when it has wildcards or
- * no Latin letters (then as a part of a word). None when the key has no word: it matches everything.
+ * no Latin letters (then as a part of a word). None when the key has no word.
  */
 export function nameWords(tag: string, key: string): readonly NameWord[] {
   return words(key).flatMap((word) => {

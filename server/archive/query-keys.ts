@@ -1,9 +1,9 @@
 /** Matching keys of a query: from tags and values to conditions on the catalog. */
-import type { Condition, DocumentCondition } from "../../storage/catalog-match.ts";
+import type { Condition, DocumentCondition, NameWord } from "../../storage/catalog-match.ts";
 import { entryOfTag } from "../dicom/dictionary.ts";
 import { ArchiveError } from "../errors.ts";
 import { keywordOf } from "./attribute-name.ts";
-import { attributeByTag, type Level, patientAttributes, type SearchLevel } from "./attributes.ts";
+import { attributeByTag, type Level, type LevelAttribute, patientAttributes, type SearchLevel } from "./attributes.ts";
 import { isBelow } from "./levels.ts";
 import { nameWords } from "./name-keys.ts";
 import { computedKeys, neverMatched } from "./query-computed.ts";
@@ -48,11 +48,11 @@ export function matchKeys(level: SearchLevel, keys: readonly Key[], rules: Match
     if (special) conditions.push(...special);
     else if (!attribute || isBelow(attribute.level, level === "patient" ? "study" : level)) {
       if (!isUniversal(key)) unmatched.push(tag);
-    } else if (rules.fuzzyMatching && attribute.vr === "PN" && below.length === 0 && !asksForEmpty(key, rules)) {
-      conditions.push({ level: attribute.level, nameWords: nameWords(tag, key.value) });
     } else {
-      documentKeys.set(attribute.level, [...(documentKeys.get(attribute.level) ?? []), key]);
-      literalNames ||= rules.fuzzyMatching && entryOfTag(Number.parseInt(key.path.at(-1) ?? "", 16))?.vr === "PN";
+      const words = rules.fuzzyMatching && !asksForEmpty(key, rules) ? wordsOf(attribute, key) : [];
+      if (words.length > 0) conditions.push({ level: attribute.level, nameWords: words });
+      else documentKeys.set(attribute.level, [...(documentKeys.get(attribute.level) ?? []), key]);
+      literalNames ||= rules.fuzzyMatching && below.length > 0 && isName(below.at(-1) ?? "");
     }
   }
   for (const [ofLevel, keysOfLevel] of documentKeys) {
@@ -61,6 +61,15 @@ export function matchKeys(level: SearchLevel, keys: readonly Key[], rules: Match
     conditions.push(...collected.found.map((condition) => onColumn(ofLevel, condition)));
   }
   return { conditions, unmatched, literalNames };
+}
+
+/** The words of a name to be found by their sound; none of what is no name, or has no words: that is matched literally. */
+function wordsOf({ tag, vr }: LevelAttribute, { path, value }: Key): readonly NameWord[] {
+  return vr === "PN" && path.length === 1 ? nameWords(tag, value) : [];
+}
+
+function isName(tag: string): boolean {
+  return entryOfTag(Number.parseInt(tag, 16))?.vr === "PN";
 }
 
 /** A condition on the typed column where there is one, which an index may find; else on the document. */

@@ -75,7 +75,10 @@ export function matchesOf(vr: string, name: string, value: string, multiple: boo
   if (/[*?]/.test(value)) {
     throw new ArchiveError("invalid-query", `${name} has a wildcard in a list of values, which must be whole.`);
   }
-  return values.filter((each) => each.trim() !== "").map((each) => rule.parse(name, each));
+  if (values.some((each) => each.trim() === "")) {
+    throw new ArchiveError("invalid-query", `${name} has an empty value in a list of values.`);
+  }
+  return values.map((each) => rule.parse(name, each));
 }
 
 /** PS3.4 C.2.2.2.2: a list of UIDs, joined by backslash, or by comma as PS3.18 8.3.4.1 has it. */
