@@ -26,6 +26,8 @@ export interface Search {
   readonly count: boolean;
   /** Also collect SOP Classes in Study, which costs a look at every instance of each study found. */
   readonly sopClassesInStudy: boolean;
+  /** Also give the metadata of each instance, or of the first one of each study or series. */
+  readonly metadata: boolean;
 }
 
 /** One match: the DICOM JSON of its level and of those above, and what is counted. */
@@ -37,6 +39,8 @@ export interface SearchRow {
   readonly series?: LevelDocument;
   readonly instance?: LevelDocument;
   readonly transferSyntaxUid?: string;
+  /** Compressed; see `Catalog.readMetadata`. */
+  readonly metadata?: Buffer | null;
   readonly modalitiesInStudy?: readonly string[];
   readonly sopClassesInStudy?: readonly string[];
   /** These three of a patient alone; a patient has none of the others. */
@@ -62,6 +66,17 @@ export interface SearchResult {
 
 /** Rows in memory at a time: as many as a search without limit answers, so that it takes one statement. */
 const pageSize = 1000;
+/** The same with metadata, which may be some hundred kilobytes a row. */
+const pageSizeWithMetadata = 100;
+
+/** The metadata of the instance found, or of the first one of the series or study found. */
+const firstMetadata: Readonly<Record<Level, string>> = {
+  study: `(select metadata from instance
+    where series_id = (select id from series where study_id = found.study_key order by id limit 1)
+    order by instance_number, id limit 1)`,
+  series: "(select metadata from instance where series_id = found.series_key order by instance_number, id limit 1)",
+  instance: "(select metadata from instance where id = found.instance_key)",
+};
 
 /** Counted for the page alone, after the limit. */
 const studyCounts = `
@@ -84,7 +99,7 @@ const sopClasses = `
  */
 export async function searchCatalog(knex: Knex, search: Search): Promise<SearchResult> {
   const count = search.count ? await countMatches(knex, search) : undefined;
-  const size = Math.min(search.limit, pageSize);
+  const size = Math.min(search.limit, pageSizeOf(search));
   if (size === 0) return { rows: pages(knex, search, [], []), last: undefined, asOf: undefined, count };
   const first = await firstPage(knex, search, size);
   const rows = first.slice(0, size);
@@ -104,7 +119,12 @@ async function* pages(
   ids: readonly number[],
 ): AsyncGenerator<SearchRow, void, undefined> {
   yield* first;
-  for (let at = 0; at < ids.length; at += pageSize) yield* await rowsOfIds(knex, search, ids.slice(at, at + pageSize));
+  const size = pageSizeOf(search);
+  for (let at = 0; at < ids.length; at += size) yield* await rowsOfIds(knex, search, ids.slice(at, at + size));
+}
+
+function pageSizeOf({ metadata }: Search): number {
+  return metadata ? pageSizeWithMetadata : pageSize;
 }
 
 /** One row more than `size` tells whether there are more; row `size` says where it stands. */
@@ -181,6 +201,7 @@ function completed(knex: Knex, search: Search, found: Knex.QueryBuilder): Knex.Q
     numberOfStudyRelatedInstances: "counted.instance_count",
     modalitiesInStudy: "counted.modalities",
     ...(search.sopClassesInStudy && { sopClassesInStudy: "classes.sop_classes" }),
+    ...(search.metadata && { metadata: knex.raw(firstMetadata[search.level]) }),
   });
 }
 
@@ -209,6 +230,7 @@ const studyColumns = {
 } as const;
 const seriesColumns = {
   ...studyColumns,
+  series_key: "series.id",
   seriesInstanceUid: "series_instance_uid",
   series: "series.attributes",
   numberOfSeriesRelatedInstances: "series.instance_count",
@@ -221,6 +243,7 @@ const columns: Readonly<Record<SearchLevel, Readonly<Record<string, string>>>> =
   series: seriesColumns,
   instance: {
     ...seriesColumns,
+    instance_key: "instance.id",
     sopInstanceUid: "sop_instance_uid",
     instance: "instance.attributes",
     transferSyntaxUid: "transfer_syntax_uid",

@@ -5,6 +5,7 @@ import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 import { keywordOf, shown, tagOf } from "./attribute-name.ts";
 import { computed, type Level, type SearchLevel } from "./attributes.ts";
+import { type IncludedFields, includedFields } from "./included-fields.ts";
 import { offsetMinutes } from "./query-date-time.ts";
 import { isUniversal, type Key, type MatchingRules } from "./query-key.ts";
 import { matchKeys } from "./query-keys.ts";
@@ -21,8 +22,7 @@ export interface Query {
   readonly scope: SearchScope;
   readonly search: Search;
   readonly paging: Paging;
-  /** Tags to be answered beside those answered by default; `all` for every one that the catalog keeps. */
-  readonly includeField: "all" | ReadonlySet<string>;
+  readonly included: IncludedFields;
   /** What was asked for and is not done, in words: for a Warning header (PS3.18 8.3.4). */
   readonly warnings: readonly string[];
 }
@@ -34,6 +34,7 @@ export type QueryParameters = Iterable<readonly [name: string, value: string]>;
 const mostKeys = 100;
 
 const notMatched = "The attribute is not matched by this search, and was passed over:";
+const notAnswered = "The attribute is not answered by this search, and was left out:";
 const literalNames =
   "The fuzzymatching parameter is not supported for items of sequences. Only literal matching has been performed.";
 
@@ -46,30 +47,35 @@ const timezoneOffsetFromUtc = "00080201";
  * @throws ArchiveError `invalid-query`, naming the parameter
  */
 export function parseQuery(scope: SearchScope, parameters: QueryParameters): Query {
-  const included = new Set<string>();
+  const wanted: string[] = [];
   const keys = new Map<string, Key>();
   const all = [...parameters];
   for (const [name, value] of all) {
     if (notKeys.has(name)) continue;
-    if (name === "includefield") listOf(value).forEach((field) => included.add(includedTag(field)));
+    if (name === "includefield") wanted.push(...listOf(value));
     else addKey(keys, name, value);
   }
   const paging = parsePaging(scope.level, all);
   const matched = matchKeys(scope.level, [...keys.values()], rulesOf(all, keys.get(timezoneOffsetFromUtc)));
   // A matching key is a return key as well (PS3.18 10.6.3.3).
-  for (const { path } of keys.values()) included.add(path[0] ?? "");
-  const includeField = included.has("all") ? "all" : included;
-  const sopClassesInStudy = includeField !== "all" && includeField.has(computed.sopClassesInStudy);
-  const conditions = [...scopeConditions(scope), ...matched.conditions];
+  const paths = [...keys.values()].map(({ path }) => path);
+  const { included, unanswered } = includedFields(scope.level, wanted, paths);
   return {
     scope,
-    includeField,
+    included,
     paging,
     warnings: [
       ...matched.unmatched.map((tag) => `${notMatched} ${keywordOf(tag)}.`),
       ...(matched.literalNames ? [literalNames] : []),
+      ...unanswered.map((tag) => `${notAnswered} ${keywordOf(tag)}.`),
     ],
-    search: { level: scope.level, conditions, ...paging, sopClassesInStudy },
+    search: {
+      level: scope.level,
+      conditions: [...scopeConditions(scope), ...matched.conditions],
+      ...paging,
+      sopClassesInStudy: included.fields.has(computed.sopClassesInStudy),
+      metadata: included.ofMetadata.size > 0,
+    },
   };
 }
 
@@ -119,10 +125,4 @@ function scopeConditions({ studyInstanceUid, seriesInstanceUid }: SearchScope): 
 
 function uidCondition(level: Level, column: string, uid: Uid | undefined): Condition[] {
   return uid === undefined ? [] : [{ level, column, match: { kind: "equal", value: uid } }];
-}
-
-/** PS3.18 8.3.4.3: `all`, a keyword or a tag; of a path into a sequence, the sequence. */
-function includedTag(field: string): string {
-  if (field === "all") return field;
-  return tagOf(field.split(".", 1)[0] ?? "", "includefield");
 }

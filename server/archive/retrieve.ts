@@ -162,7 +162,7 @@ export function createRetrieve(blobs: Blobs, catalog: Catalog) {
 }
 
 /** Where a BulkDataURI begins in the stored texts: quotes inside JSON strings are escaped, so only keys match. */
-function withBulkDataRoot(text: string, root: string): string {
+export function withBulkDataRoot(text: string, root: string): string {
   const replacement = `"BulkDataURI":${JSON.stringify(root).slice(0, -1)}`;
   // A function, since "$&" in a replacement text has a meaning.
   return text.replaceAll('"BulkDataURI":"', () => replacement);

@@ -1,13 +1,17 @@
 /** Search: matches of a query as DICOM JSON, with the attributes that are counted or made. */
+import { promisify } from "node:util";
+import { inflateRaw } from "node:zlib";
 import type { Catalog } from "../../storage/catalog.ts";
-import type { LevelDocumentAttribute } from "../../storage/catalog-records.ts";
 import type { SearchRow } from "../../storage/catalog-search.ts";
+import { type DicomJson, type JsonValue, ownJson, parseJsonText } from "../dicom/json.ts";
 import { attributesOfLevel, computed, patientAttributes, patientDefaults, type SearchLevel } from "./attributes.ts";
+import { pickField, pickFields } from "./included-fields.ts";
 import type { Query } from "./query.ts";
+import { withBulkDataRoot } from "./retrieve.ts";
 import { toCursor } from "./search-order.ts";
 
 /** One match of a search: attributes by tag. */
-export type SearchAnswer = Record<string, LevelDocumentAttribute>;
+export type SearchAnswer = DicomJson;
 
 /** What a search found. */
 export interface SearchAnswers {
@@ -19,6 +23,9 @@ export interface SearchAnswers {
   readonly count: number | undefined;
 }
 
+/** Off the main thread, which stays free for others while metadata is read. */
+const inflate = promisify(inflateRaw);
+
 /**
  * The matches of `query`, in its order.
  * @param urlOf makes a URL of a path below the DICOMweb root
@@ -29,23 +36,35 @@ export async function search(catalog: Catalog, query: Query, urlOf: (path: strin
   const wanted = wantedLevels(query);
   async function* answers(): AsyncGenerator<SearchAnswer, void, undefined> {
     for await (const row of rows) {
-      yield level === "patient" ? patientOf(row, query) : answerOf(row, query, wanted, urlOf);
+      const answer = level === "patient" ? patientOf(row, query) : answerOf(row, query, wanted, urlOf);
+      yield row.metadata ? { ...(await fieldsOfMetadata(row.metadata, query, urlOf)), ...answer } : answer;
     }
   }
   const cursor = last && toCursor(level, query.paging.order, { behind: last, ...(asOf !== undefined && { asOf }) });
   return { answers: answers(), cursor, count };
 }
 
+async function fieldsOfMetadata(
+  metadata: Buffer,
+  { included }: Query,
+  urlOf: (path: string) => string,
+): Promise<SearchAnswer> {
+  const text = (await inflate(metadata)).toString("utf8");
+  return pickFields(parseJsonText(withBulkDataRoot(text, urlOf(""))), included.ofMetadata);
+}
+
 /** The patient whose newest study is `row` (PS3.4 C.6.1.1.2); there is nothing of a patient to be retrieved. */
-function patientOf(row: SearchRow, { includeField }: Query): SearchAnswer {
+function patientOf(row: SearchRow, { included }: Query): SearchAnswer {
   const answer: SearchAnswer = {
-    [computed.numberOfPatientRelatedStudies]: { vr: "IS", Value: [row.numberOfPatientRelatedStudies] },
-    [computed.numberOfPatientRelatedSeries]: { vr: "IS", Value: [row.numberOfPatientRelatedSeries] },
-    [computed.numberOfPatientRelatedInstances]: { vr: "IS", Value: [row.numberOfPatientRelatedInstances] },
+    ...counted(computed.numberOfPatientRelatedStudies, row.numberOfPatientRelatedStudies),
+    ...counted(computed.numberOfPatientRelatedSeries, row.numberOfPatientRelatedSeries),
+    ...counted(computed.numberOfPatientRelatedInstances, row.numberOfPatientRelatedInstances),
   };
+  const found = ownJson(row.study);
   for (const tag of patientAttributes.keys()) {
-    const value = row.study[tag];
-    if (value && (patientDefaults.has(tag) || includeField === "all" || includeField.has(tag))) answer[tag] = value;
+    const tree = included.all || patientDefaults.has(tag) ? "whole" : included.fields.get(tag);
+    const value = tree && pickField(found[tag], tree);
+    if (value) answer[tag] = value;
   }
   return answer;
 }
@@ -64,27 +83,25 @@ function answerOf(
   wanted: ReadonlySet<SearchLevel>,
   urlOf: (path: string) => string,
 ): SearchAnswer {
-  const { includeField } = query;
-  const includes = (tag: string) => includeField === "all" || includeField.has(tag);
+  const { all, fields } = query.included;
   const answer: SearchAnswer = {};
   const documents = { study: row.study, series: row.series, instance: row.instance };
   for (const level of ["study", "series", "instance"] as const) {
-    const found = documents[level];
-    if (!found) continue;
+    if (!documents[level]) continue;
+    const found = ownJson(documents[level]);
     for (const { tag, byDefault } of attributesOfLevel[level]) {
-      const value = found[tag];
-      if (value && ((byDefault && wanted.has(level)) || includes(tag))) answer[tag] = value;
+      const tree = all || (byDefault && wanted.has(level)) ? "whole" : fields.get(tag);
+      const value = tree && pickField(found[tag], tree);
+      if (value) answer[tag] = value;
     }
   }
-  Object.assign(answer, computedAttributes(row, query, wanted, includes, urlOf));
-  return answer;
+  return Object.assign(answer, computedAttributes(row, query, wanted, urlOf));
 }
 
 function computedAttributes(
   row: SearchRow,
-  { scope }: Query,
+  { scope, included }: Query,
   wanted: ReadonlySet<SearchLevel>,
-  includes: (tag: string) => boolean,
   urlOf: (path: string) => string,
 ): SearchAnswer {
   const { studyInstanceUid, seriesInstanceUid, sopInstanceUid } = row;
@@ -93,23 +110,25 @@ function computedAttributes(
     [computed.instanceAvailability]: { vr: "CS", Value: ["ONLINE"] },
     [computed.retrieveUrl]: { vr: "UR", Value: [urlOf(retrievePath(row))] },
   };
-  const add = (level: SearchLevel, tag: string, vr: string, values: readonly unknown[] | undefined) => {
+  const add = (level: SearchLevel, tag: string, vr: string, values: readonly (JsonValue | undefined)[] = []) => {
+    const present = values.filter((value) => value !== undefined);
+    const isWanted = wanted.has(level) || included.all || included.fields.has(tag);
     // An attribute without a value stops some viewers: it is left out.
-    if (values?.length && (wanted.has(level) || includes(tag))) made[tag] = { vr, Value: [...values] };
+    if (present.length > 0 && isWanted) made[tag] = { vr, Value: present };
   };
   add("study", computed.modalitiesInStudy, "CS", row.modalitiesInStudy);
   add("study", computed.numberOfStudyRelatedSeries, "IS", [row.numberOfStudyRelatedSeries]);
   add("study", computed.numberOfStudyRelatedInstances, "IS", [row.numberOfStudyRelatedInstances]);
-  if (row.sopClassesInStudy) add(scope.level, computed.sopClassesInStudy, "UI", row.sopClassesInStudy);
+  add(scope.level, computed.sopClassesInStudy, "UI", row.sopClassesInStudy);
   if (seriesInstanceUid !== undefined) made["0020000E"] = { vr: "UI", Value: [seriesInstanceUid] };
-  if (row.numberOfSeriesRelatedInstances !== undefined) {
-    add("series", computed.numberOfSeriesRelatedInstances, "IS", [row.numberOfSeriesRelatedInstances]);
-  }
+  add("series", computed.numberOfSeriesRelatedInstances, "IS", [row.numberOfSeriesRelatedInstances]);
   if (sopInstanceUid !== undefined) made["00080018"] = { vr: "UI", Value: [sopInstanceUid] };
-  if (row.transferSyntaxUid !== undefined) {
-    add("instance", computed.availableTransferSyntaxUid, "UI", [row.transferSyntaxUid]);
-  }
+  add("instance", computed.availableTransferSyntaxUid, "UI", [row.transferSyntaxUid]);
   return made;
+}
+
+function counted(tag: string, count: number | undefined): SearchAnswer {
+  return count === undefined ? {} : { [tag]: { vr: "IS", Value: [count] } };
 }
 
 function retrievePath({ studyInstanceUid, seriesInstanceUid, sopInstanceUid }: SearchRow): string {

@@ -1,9 +1,8 @@
 /** Search transaction (PS3.18 10.6): studies, series and instances at every resource path. */
 import type { SearchScope } from "../archive/query.ts";
-import type { SearchAnswer } from "../archive/search.ts";
-import { toJsonText } from "../dicom/json.ts";
-import { requireJson } from "./negotiate-json.ts";
 import type { Reply, Request } from "./reply.ts";
+import { chooseMediaType, searchReply } from "./search-body.ts";
+import { revalidated } from "./validators.ts";
 
 /** PS3.18 8.3.4.4: a limit that the client did not set. */
 const tooMany =
@@ -18,23 +17,17 @@ const resources = { patient: "patients", study: "studies", series: "series", ins
 /** Makes the handler of one search resource. */
 export function searchHandler<Params>(scopeOf: (params: Params) => SearchScope) {
   return async (request: Request<Params>): Promise<Reply> => {
-    const contentType = requireJson(request.accept);
+    const mediaType = chooseMediaType(request.accept);
     const scope = scopeOf(request.params);
     const query = request.archive.query(scope, request.query);
     const { answers, cursor, count } = await request.archive.search(query, request.urlOf);
     const isCut = cursor !== undefined && query.paging.limited;
-    return {
-      status: 200,
-      headers: {
-        "Content-Type": contentType,
-        "Cache-Control": "no-cache",
-        Vary: "Accept",
-        ...warningHeader(isCut ? [tooMany, ...query.warnings] : query.warnings, request.urlOf("")),
-        ...(cursor !== undefined && { Link: linkToNext(scope, request, cursor) }),
-        ...(count !== undefined && { "X-Total-Count": `${count}` }),
-      },
-      body: jsonArray(answers),
-    };
+    return searchReply(answers, mediaType, {
+      ...revalidated,
+      ...warningHeader(isCut ? [tooMany, ...query.warnings] : query.warnings, request.urlOf("")),
+      ...(cursor !== undefined && { Link: linkToNext(scope, request, cursor) }),
+      ...(count !== undefined && { "X-Total-Count": `${count}` }),
+    });
   };
 }
 
@@ -58,18 +51,4 @@ function searchPath({ level, studyInstanceUid, seriesInstanceUid }: SearchScope)
   const study = studyInstanceUid === undefined ? "" : `studies/${studyInstanceUid}/`;
   const series = seriesInstanceUid === undefined ? "" : `series/${seriesInstanceUid}/`;
   return study + series + resources[level];
-}
-
-/** Matches as one JSON array, in chunks worth a write. */
-async function* jsonArray(answers: AsyncIterable<SearchAnswer>): AsyncGenerator<string, void, undefined> {
-  let text = "[";
-  let separator = "";
-  for await (const answer of answers) {
-    text += separator + toJsonText(answer);
-    separator = ",";
-    if (text.length < 65_536) continue;
-    yield text;
-    text = "";
-  }
-  yield `${text}]`;
 }

@@ -287,19 +287,49 @@ describe("query", () => {
 
   describe("other parameters", () => {
     it("includefield: all, keywords, tags, lists, paths", () => {
-      assert.equal(parse([["includefield", "all"]]).includeField, "all");
-      assert.equal(
-        parse([
-          ["includefield", "PatientID"],
-          ["includefield", "all"],
-        ]).includeField,
-        "all",
+      assert.equal(parse([["includefield", "all"]]).included.all, true);
+      assert.equal(parse([["includefield", "PatientID, all"]]).included.all, true);
+      const path = "RequestAttributesSequence.ScheduledProcedureStepID";
+      const { included, warnings } = parse(
+        [
+          ["includefield", "StudyID, 0020000d"],
+          ["includefield", path],
+        ],
+        { level: "series" },
       );
-      const { includeField } = parse([
-        ["includefield", "PatientID, 0020000d"],
-        ["includefield", "RequestAttributesSequence.ScheduledProcedureStepID"],
-      ]);
-      assert.deepEqual(Array.from(includeField), ["00100020", "0020000D", "00400275"]);
+      assert.equal(included.all, false);
+      assert.deepEqual(
+        [...included.fields],
+        [
+          ["00200010", "whole"],
+          ["0020000D", "whole"],
+          ["00400275", new Map([["00400009", "whole"]])],
+        ],
+      );
+      assert.deepEqual(warnings, []);
+      const above = parse([["includefield", path]]);
+      assert.equal(above.included.fields.size, 0);
+      assert.match(above.warnings.join(), /left out: RequestAttributesSequence\.$/);
+    });
+
+    it("includefield: private tags and others that only the metadata has, as far as the level has them", () => {
+      const fields = [["includefield", "00091002,KVP,WindowCenter"]] as const;
+      const ofMetadata = (level: SearchScope["level"]) => [...parse(fields, { level }).included.ofMetadata.keys()];
+      assert.deepEqual(ofMetadata("patient"), []);
+      assert.deepEqual(ofMetadata("study"), ["00091002"]);
+      assert.deepEqual(ofMetadata("series"), ["00091002", "00180060"]);
+      assert.deepEqual(ofMetadata("instance"), ["00091002", "00180060", "00281050"]);
+      assert.equal(parse(fields, { level: "instance" }).search.metadata, true);
+      assert.equal(parse([["includefield", "Rows"]], { level: "instance" }).search.metadata, false);
+    });
+
+    it("includefield: of a field and a path below it, the field", () => {
+      const both = ["OtherPatientIDsSequence.PatientID", "OtherPatientIDsSequence"];
+      for (const order of [both, both.toReversed()]) {
+        assert.deepEqual([...parse([["includefield", order.join()]]).included.fields], [["00101002", "whole"]]);
+      }
+      assert.throws(() => parse([["includefield", "PatientID.Nothing"]]), { code: "invalid-query" });
+      assert.throws(() => parse([["includefield", Array(9).fill("00101002").join(".")]]), { code: "invalid-query" });
     });
 
     it("SOPClassesInStudy is collected only when it is asked for", () => {
