@@ -195,7 +195,7 @@ describe("GET /dicom-web/studies, /series and /instances", () => {
   });
 
   it("answers 405 to a method that a resource does not have, and says which it has", async () => {
-    for (const path of ["/dicom-web/studies", `/dicom-web/studies/${files["ct1"]?.studyInstanceUid}`]) {
+    for (const path of ["/dicom-web/studies", `/dicom-web/studies/${files["ct1"]?.studyInstanceUid}/metadata`]) {
       const response = await request(server.url).delete(path).expect(405);
       assert.match(response.headers["allow"] ?? "", /GET/);
       assert.equal(JSON.parse(response.text).code, "method-not-allowed");
