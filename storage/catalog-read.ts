@@ -22,6 +22,7 @@ export interface SeriesRow {
 /** Where one instance lies. */
 export interface InstanceRow {
   readonly id: number;
+  readonly seriesId: number;
   readonly studyInstanceUid: string;
   readonly seriesInstanceUid: string;
   readonly sopInstanceUid: string;
@@ -64,7 +65,7 @@ export async function* findInstances(
 ): AsyncGenerator<InstanceRow> {
   const series = known ?? (await databaseError(() => findSeries(knex, selector)));
   for (const { id, seriesInstanceUid } of series) {
-    const names = { studyInstanceUid: selector.studyInstanceUid, seriesInstanceUid };
+    const names = { seriesId: id, studyInstanceUid: selector.studyInstanceUid, seriesInstanceUid };
     const query = instancesOf(knex, selector.sopInstanceUid).select({
       id: "id",
       instanceNumber: "instance_number",
@@ -86,6 +87,30 @@ export async function* findInstances(
 export async function hasInstance(knex: Knex, instanceId: number): Promise<boolean> {
   const row: unknown = await knex("instance").where("id", instanceId).first("id");
   return row !== undefined;
+}
+
+/** See `Catalog.findTransferSyntaxes`. */
+export async function findTransferSyntaxes(
+  knex: Knex,
+  series: readonly SeriesRow[],
+  sopInstanceUid?: string,
+): Promise<string[]> {
+  const seriesIds = series.map(({ id }) => id);
+  return await instancesOf(knex, sopInstanceUid)
+    .whereIn("series_id", seriesIds)
+    .distinct("transfer_syntax_uid")
+    .orderBy("transfer_syntax_uid")
+    .pluck("transfer_syntax_uid");
+}
+
+/** See `Catalog.findBulkDataPaths`. */
+export async function findBulkDataPaths(knex: Knex, instanceId: number): Promise<string[]> {
+  const rows: { path: string }[] = await knex("instance")
+    .where("id", instanceId)
+    .whereNotNull("bulk_data")
+    .select(knex.raw("jsonb_object_keys(bulk_data) as path"))
+    .orderBy("path");
+  return rows.map(({ path }) => path);
 }
 
 /** See `Catalog.readMetadata`. */

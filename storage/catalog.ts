@@ -7,8 +7,10 @@ import { createLocks, type WithLock } from "./catalog-locks.ts";
 import { createNameKeysCatalog, type NameKeysCatalog } from "./catalog-name-keys.ts";
 import {
   findBulkData,
+  findBulkDataPaths,
   findInstances,
   findSeries,
+  findTransferSyntaxes,
   hasInstance,
   type InstanceRow,
   readMetadata,
@@ -42,10 +44,14 @@ export interface Catalog {
    * @param series what `findSeries` gave for the same selector, so that it is not asked again
    */
   findInstances(selector: Selector, series?: readonly SeriesRow[]): AsyncIterable<InstanceRow>;
+  /** The transfer syntaxes that instances of `series`, or the one named, are stored in; each once. */
+  findTransferSyntaxes(series: readonly SeriesRow[], sopInstanceUid?: string): Promise<readonly string[]>;
   /** Whether the row is still there: one that was removed, or replaced by another, is not. */
   hasInstance(instanceId: number): Promise<boolean>;
   /** The compressed metadata of the instances of one series, in instance order. */
   readMetadata(seriesId: number, sopInstanceUid?: string): AsyncIterable<Buffer>;
+  /** The paths of the table of bulk data of an instance, in ascending order. */
+  findBulkDataPaths(instanceId: number): Promise<readonly string[]>;
   /** The entry of the table of bulk data at `path` of an instance, as it was committed; undefined when there is none. */
   findBulkData(instanceId: number, path: string): Promise<unknown>;
   /** Attributes that an operator made searchable. */
@@ -84,6 +90,8 @@ export function createCatalog(knex: Knex): Catalog {
     search: (search) => searchCatalog(knex, search),
     findSeries: (selector) => databaseError(() => findSeries(knex, selector)),
     findInstances: (selector, series) => findInstances(knex, selector, series),
+    findTransferSyntaxes: (series, uid) => databaseError(() => findTransferSyntaxes(knex, series, uid)),
+    findBulkDataPaths: (instanceId) => databaseError(() => findBulkDataPaths(knex, instanceId)),
     hasInstance: (instanceId) => databaseError(() => hasInstance(knex, instanceId)),
     readMetadata: (seriesId, sopInstanceUid) => readMetadata(knex, seriesId, sopInstanceUid),
     findBulkData: (instanceId, path) => databaseError(() => findBulkData(knex, instanceId, path)),

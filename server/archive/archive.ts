@@ -3,19 +3,18 @@ import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import { type CommitmentRequest, type CommitmentResult, createCommitment } from "./commitment.ts";
 import { fillNameKeys } from "./fill-name-keys.ts";
-import type { InstanceUids } from "./locate.ts";
 import { createFileSet, type FileSetEntry, type FileSetOptions } from "./file-set.ts";
 import { createRemove, type Removal, type RemovalPage, type Restored } from "./remove.ts";
+import { createLocate, type InstanceUids } from "./locate.ts";
 import { parseQuery, type Query, type QueryParameters, type SearchScope } from "./query.ts";
 import { createQueryTags, type QueryTags } from "./query-tags.ts";
+import { createRetrieve, type ResourceUids, type RetrievedInstances, type RetrievedMetadata } from "./retrieve.ts";
 import {
-  createRetrieve,
-  type ResourceUids,
+  createRetrieveParts,
   type RetrievedBulkData,
+  type RetrievedBulkDataSet,
   type RetrievedFrames,
-  type RetrievedInstances,
-  type RetrievedMetadata,
-} from "./retrieve.ts";
+} from "./retrieve-parts.ts";
 import { search, type SearchAnswers } from "./search.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { createStore, type DuplicatePolicy, type StoreLog, type StoreOptions, type StoreOutcome } from "./store.ts";
@@ -39,6 +38,8 @@ export interface Archive {
   frames(uids: InstanceUids, numbers: readonly number[]): Promise<RetrievedFrames>;
   /** The value of one element that the metadata refers to. */
   bulkData(uids: InstanceUids, path: string): Promise<RetrievedBulkData>;
+  /** Every such value of a study, a series or an instance, or its pixel data alone. */
+  allBulkData(uids: ResourceUids, which: "all" | "pixel data"): Promise<RetrievedBulkDataSet>;
 
   /** Studies, series and instances as files with names, for an archive or a medium. */
   fileSet(resources: readonly ResourceUids[], options: FileSetOptions): Promise<AsyncIterable<FileSetEntry>>;
@@ -87,7 +88,8 @@ export interface ArchiveOptions {
 /** The archive over its two memories. */
 export function createArchive(options: ArchiveOptions): Archive {
   const { blobs, catalog, log, duplicates = "keep", removedKeepDays = 7 } = options;
-  const retrieve = createRetrieve(blobs, catalog);
+  const locate = createLocate(catalog);
+  const retrieve = createRetrieve(blobs, catalog, locate);
   const sweep = createSweep(blobs, catalog);
   return {
     store: createStore(blobs, catalog, log, { duplicates, removedKeepDays }),
@@ -97,6 +99,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     fileSet: createFileSet(retrieve),
     ...createRemove(catalog, { keepDays: removedKeepDays, sweep }),
     sweep,
+    ...createRetrieveParts(blobs, catalog, locate),
     ...createCommitment(blobs, catalog),
     queryTags: createQueryTags(catalog.queryTags),
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),

@@ -42,12 +42,17 @@ export function createLocate(catalog: Catalog): Locate {
     if (known && (await catalog.hasInstance(known.row.id))) return known;
     kept.delete(key);
     for await (const row of catalog.findInstances(uids)) {
-      const syntax = transferSyntaxOf(row.transferSyntaxUid);
-      if (!syntax) throw new Error("a row with a transfer syntax that is no UID");
-      const found = { row, syntax, table: row.frameTable ? decodeFrameTable(row.frameTable) : undefined };
+      const found = locatedOf(row);
       kept.set(key, found);
       return found;
     }
     throw new ArchiveError("no-such-instance", "The instance is not in this archive.");
   };
+}
+
+/** What a row says of where its frames lie. */
+export function locatedOf(row: InstanceRow): Located {
+  const syntax = transferSyntaxOf(row.transferSyntaxUid);
+  if (!syntax) throw new Error("a row with a transfer syntax that is no UID");
+  return { row, syntax, table: row.frameTable ? decodeFrameTable(row.frameTable) : undefined };
 }

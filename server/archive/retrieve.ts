@@ -1,16 +1,12 @@
-/** Retrieve: instances, metadata, frames and bulk data, passed through as they are stored. */
+/** Retrieve instances, passed through as they are stored, and metadata. */
 import { inflateRawSync } from "node:zlib";
-import { z } from "zod";
 import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import type { InstanceRow, SeriesRow } from "../../storage/catalog-read.ts";
 import type { Segment } from "../dicom/data-set.ts";
-import { explicitVrLittleEndian } from "../dicom/transfer-syntax.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
-import { frameBytes, frameCount } from "./frame-bytes.ts";
-import { createLocate, type InstanceUids, type Located } from "./locate.ts";
-import { type ReadableBytes, segmentBytes } from "./stored-bytes.ts";
+import type { InstanceUids, Locate } from "./locate.ts";
 
 /** A study, one of its series, or one instance of that. */
 export interface ResourceUids {
@@ -41,7 +37,10 @@ export interface RetrievedInstance {
 }
 
 /** The instances of a study or a series in instance order, or one. */
-export interface RetrievedInstances extends ResourceState, AsyncIterable<RetrievedInstance> {}
+export interface RetrievedInstances extends ResourceState, AsyncIterable<RetrievedInstance> {
+  /** Every transfer syntax that is among them, each once. */
+  readonly transferSyntaxUids: readonly string[];
+}
 
 /** The metadata of a study, a series or an instance. */
 export interface RetrievedMetadata extends ResourceState {
@@ -49,39 +48,8 @@ export interface RetrievedMetadata extends ResourceState {
   readonly documents: () => AsyncIterable<string>;
 }
 
-/** Whose bytes a frame or a value is of. */
-export interface RetrievedSource {
-  /** SHA-256 of the stored bytes of the instance. */
-  readonly sha256: Buffer;
-  readonly storedAt: Date;
-}
-
-/** Frames of one instance. */
-export interface RetrievedFrames extends RetrievedSource {
-  readonly transferSyntaxUid: string;
-  readonly mediaType: string;
-  /** One element a frame, in the order asked for. */
-  readonly frames: readonly ReadableBytes[];
-}
-
-/** The value of one element. */
-export type RetrievedBulkData =
-  | ({ readonly kind: "value"; readonly value: ReadableBytes } & RetrievedSource)
-  /** Encapsulated pixel data is retrieved frame by frame (PS3.18 8.7.3.3). */
-  | { readonly kind: "frames"; readonly frames: RetrievedFrames };
-
-const segmentSchema = z.object({ offset: z.int(), length: z.int() });
-const bulkDataSchema = z.object({
-  segments: z.array(segmentSchema),
-  swapWidth: z.union([z.literal(1), z.literal(2), z.literal(4), z.literal(8)]),
-});
-
-const pixelDataPath = "7FE00010";
-
 /** Makes the retrieve use cases. */
-export function createRetrieve(blobs: Blobs, catalog: Catalog) {
-  const locate = createLocate(catalog);
-
+export function createRetrieve(blobs: Blobs, catalog: Catalog, locate: Locate) {
   /** @throws ArchiveError `no-such-study`, `no-such-series`, `no-such-instance` */
   async function instances(uids: ResourceUids): Promise<RetrievedInstances> {
     const series = await catalog.findSeries(uids);
@@ -89,11 +57,13 @@ export function createRetrieve(blobs: Blobs, catalog: Catalog) {
     const first = await rows.next();
     if (first.done === true) throw absent(uids);
     const begun: InstanceRow = first.value;
+    const transferSyntaxUids =
+      uids.sopInstanceUid === undefined ? await catalog.findTransferSyntaxes(series) : [begun.transferSyntaxUid];
     const all = (async function* () {
       yield toRetrieved(begun);
       for await (const row of { [Symbol.asyncIterator]: () => rows }) yield toRetrieved(row);
     })();
-    return { ...stateOf(series), [Symbol.asyncIterator]: () => all };
+    return { ...stateOf(series), transferSyntaxUids, [Symbol.asyncIterator]: () => all };
   }
 
   function toRetrieved(row: InstanceRow): RetrievedInstance {
@@ -125,40 +95,7 @@ export function createRetrieve(blobs: Blobs, catalog: Catalog) {
     return { ...stateOf(series), documents };
   }
 
-  /** @throws ArchiveError `no-such-instance`, `no-such-frame`, `no-frame-table` */
-  async function frames(uids: InstanceUids, numbers: readonly number[]): Promise<RetrievedFrames> {
-    return framesOf(await locate(uids), numbers);
-  }
-
-  function framesOf(located: Located, numbers: readonly number[]): RetrievedFrames {
-    const count = frameCount(located);
-    if (numbers.some((number) => number > count)) {
-      throw new ArchiveError("no-such-frame", `The instance has ${count} ${count === 1 ? "frame" : "frames"}.`);
-    }
-    const { row, syntax, table } = located;
-    return {
-      ...sourceOf(row),
-      // Native pixels go out in little endian, whatever the file had (PS3.18 8.7.3.3).
-      transferSyntaxUid: table?.kind === "native" ? explicitVrLittleEndian.uid : syntax.uid,
-      mediaType: syntax.frameMediaType,
-      frames: numbers.map((number) => frameBytes(blobs, located, number)),
-    };
-  }
-
-  /** @throws ArchiveError `no-such-instance`, `no-such-bulk-data` */
-  async function bulkData(uids: InstanceUids, path: string): Promise<RetrievedBulkData> {
-    const found = await locate(uids);
-    if (path === pixelDataPath && found.table?.kind === "encapsulated") {
-      const all = Array.from({ length: frameCount(found) }, (_, index) => index + 1);
-      return { kind: "frames", frames: framesOf(found, all) };
-    }
-    const entry = await catalog.findBulkData(found.row.id, path);
-    if (entry === undefined) throw new ArchiveError("no-such-bulk-data", "The instance has no bulk data at this path.");
-    const { segments, swapWidth } = bulkDataSchema.parse(entry);
-    return { kind: "value", ...sourceOf(found.row), value: segmentBytes(blobs, found.row, segments, swapWidth) };
-  }
-
-  return { instances, metadata, frames, bulkData };
+  return { instances, metadata };
 }
 
 /** Where a BulkDataURI begins in the stored texts: quotes inside JSON strings are escaped, so only keys match. */
@@ -168,16 +105,13 @@ export function withBulkDataRoot(text: string, root: string): string {
   return text.replaceAll('"BulkDataURI":"', () => replacement);
 }
 
-function stateOf(series: readonly SeriesRow[]): ResourceState {
+/** The state of what is in `series`, one at least. */
+export function stateOf(series: readonly SeriesRow[]): ResourceState {
   const latest = Math.max(...series.map(({ updatedAt }) => updatedAt.getTime()));
   return {
     version: series.map(({ id, revision }) => `${id}.${revision}`).join("-"),
     lastModified: new Date(latest),
   };
-}
-
-function sourceOf({ sha256, createdAt }: InstanceRow): RetrievedSource {
-  return { sha256, storedAt: createdAt };
 }
 
 function toInstanceUids({ studyInstanceUid, seriesInstanceUid, sopInstanceUid }: ResourceUids): InstanceUids {

@@ -90,7 +90,9 @@ function native(uid: string, name: string, encoding: Partial<TransferSyntax>): T
 export const implicitVrLittleEndian = native("1.2.840.10008.1.2", "Implicit VR Little Endian", { explicitVr: false });
 export const explicitVrLittleEndian = native("1.2.840.10008.1.2.1", "Explicit VR Little Endian", {});
 export const explicitVrBigEndian = native("1.2.840.10008.1.2.2", "Explicit VR Big Endian", { littleEndian: false });
-const deflatedExplicit = native("1.2.840.10008.1.2.1.99", "Deflated Explicit VR Little Endian", { deflated: true });
+export const deflatedExplicitVrLittleEndian = native("1.2.840.10008.1.2.1.99", "Deflated Explicit VR Little Endian", {
+  deflated: true,
+});
 
 /** Every transfer syntax of PS3.6 that an object may be stored in, by UID. */
 export const transferSyntaxes: ReadonlyMap<string, TransferSyntax> = new Map(
@@ -98,7 +100,7 @@ export const transferSyntaxes: ReadonlyMap<string, TransferSyntax> = new Map(
     implicitVrLittleEndian,
     explicitVrLittleEndian,
     explicitVrBigEndian,
-    deflatedExplicit,
+    deflatedExplicitVrLittleEndian,
     ...encapsulatedRows.map(([uid, name, pixels, frameMediaType]) => native(uid, name, { pixels, frameMediaType })),
   ].map((syntax) => [syntax.uid, syntax]),
 );

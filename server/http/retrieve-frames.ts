@@ -1,10 +1,10 @@
 /** Retrieve frames (PS3.18 10.4.1.1.6) as stored: single part where one is asked for so, else multipart. */
-import type { RetrievedFrames } from "../archive/retrieve.ts";
-import type { ReadableBytes } from "../archive/stored-bytes.ts";
+import type { RetrievedFrames } from "../archive/retrieve-parts.ts";
 import { ArchiveError } from "../errors.ts";
 import { type AcceptRange, negotiate } from "./media-type.ts";
 import { multipartHeaders, multipartRelated } from "./multipart-writer.ts";
 import { type FrameParams, instanceUidsOf } from "./params.ts";
+import { available, pixelOffers } from "./pixel-offers.ts";
 import type { Reply, Request } from "./reply.ts";
 import { revalidated, strongEtag, weakEtag } from "./validators.ts";
 
@@ -17,35 +17,23 @@ export async function retrieveFrames(request: Request<FrameParams>): Promise<Rep
 
 /** The reply that sends `frames`, whose numbers tell what they are. @throws ArchiveError `not-acceptable` */
 export function framesReply(
-  { frames, mediaType, transferSyntaxUid, sha256, storedAt }: RetrievedFrames,
+  { frames, storedSyntaxUid, sha256, storedAt }: RetrievedFrames,
   accept: readonly AcceptRange[],
   numbers: readonly number[] | "all",
 ): Reply {
-  // Viewers ask for octets and look at the transfer syntax: any encoding may travel as application/octet-stream.
-  const types = mediaType === "application/octet-stream" ? [mediaType] : [mediaType, "application/octet-stream"];
-  const single = numbers !== "all" && numbers.length === 1;
-  const offers = types.flatMap((type) => [
-    { mediaType: type, multipart: true, transferSyntaxUid },
-    ...(single ? [{ mediaType: type, multipart: false, transferSyntaxUid }] : []),
-  ]);
+  const offers = pixelOffers(storedSyntaxUid, numbers !== "all" && numbers.length === 1);
   const offer = negotiate(accept, offers);
-  if (!offer) {
-    const available = `${mediaType}; transfer-syntax=${transferSyntaxUid}`;
-    throw new ArchiveError("not-acceptable", `The frames are available as ${available}.`);
-  }
-  const contentType = `${offer.mediaType}; transfer-syntax=${transferSyntaxUid}`;
-  const state = [sha256.toString("hex"), "frames", numbers.toString(), offer.mediaType];
-  const parts = Array.from(frames, (frame) => ({ frame, ...partOf(frame, contentType) }));
-  const [first] = parts;
+  if (!offer) throw new ArchiveError("not-acceptable", `The frames are available as ${available(offers)}.`);
+  const { contentType, mediaType } = offer;
+  const state = ["frames", numbers.toString(), mediaType];
+  const [first] = frames;
   if (!offer.multipart && first) {
     const headers = { "Content-Type": contentType, ...revalidated };
-    return { status: 200, headers, body: first.frame, etag: strongEtag(sha256, ...state), lastModified: storedAt };
+    return { status: 200, headers, body: first, etag: strongEtag(sha256, ...state), lastModified: storedAt };
   }
-  const message = multipartRelated(parts, { type: offer.mediaType });
+  const parts = frames.map(({ byteLength, read }) => ({ contentType, byteLength, body: read() }));
+  const message = multipartRelated(parts, { type: mediaType });
   const headers = { ...multipartHeaders(message), ...revalidated };
-  return { status: 200, headers, body: message.body, etag: weakEtag(...state), lastModified: storedAt };
-}
-
-function partOf(frame: ReadableBytes, contentType: string) {
-  return { contentType, byteLength: frame.byteLength, body: frame.read() };
+  const etag = weakEtag(sha256.toString("hex"), ...state);
+  return { status: 200, headers, body: message.body, etag, lastModified: storedAt };
 }

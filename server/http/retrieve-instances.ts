@@ -1,28 +1,29 @@
 /** Retrieve studies, series and instances (PS3.18 10.4.1.1.1) as application/dicom, as stored. */
 import type { RetrievedInstance } from "../archive/retrieve.ts";
 import { ArchiveError } from "../errors.ts";
-import { type AcceptRange, negotiate } from "./media-type.ts";
+import { type AcceptRange, negotiate, type Offer } from "./media-type.ts";
 import { multipartRelated } from "./multipart-writer.ts";
 import { type InstanceParams, type SeriesParams, type StudyParams, uidsOf } from "./params.ts";
+import { available } from "./pixel-offers.ts";
 import type { Reply, Request } from "./reply.ts";
 import { zipMediaType, zipReply } from "./retrieve-zip.ts";
 import { revalidated, strongEtag, weakEtag } from "./validators.ts";
 
 const mediaType = "application/dicom";
+const zip = { mediaType: zipMediaType, multipart: false } as const;
 
 /**
  * Instances go out as they are stored. Where Accept names no transfer syntax, any will do: re-encoding what a client
  * did not name costs pixels, time or both.
  */
 export async function retrieveInstances(request: Request<StudyParams | SeriesParams | InstanceParams>): Promise<Reply> {
-  if (request.accept.some(({ transferSyntaxUid }) => transferSyntaxUid !== undefined)) await requireAll(request);
   const single = "instance" in request.params;
   const found = await request.archive.instances(uidsOf(request.params));
+  const offer = choose(request.accept, found.transferSyntaxUids, single);
+  if (offer.mediaType === zipMediaType) return zipReply(request, uidsOf(request.params));
   const instances = found[Symbol.asyncIterator]();
   const first = await instances.next();
   if (first.done === true) throw new ArchiveError("no-such-resource", "There is no instance here.");
-  const offer = choose(request.accept, first.value, single);
-  if (offer.mediaType === zipMediaType) return zipReply(request, uidsOf(request.params));
   if (!offer.multipart) {
     const { transferSyntaxUid, byteLength, sha256, storedAt, bytes } = first.value;
     const headers = { "Content-Type": contentTypeOf(transferSyntaxUid), ...revalidated };
@@ -38,29 +39,21 @@ export async function retrieveInstances(request: Request<StudyParams | SeriesPar
 }
 
 /**
- * A series without some of its images could pass for whole: where Accept names transfer syntaxes, it must take those
- * of every instance. @throws ArchiveError `not-acceptable`
+ * How to send what is stored in `transferSyntaxUids`. A series without some of its images could pass for whole, so
+ * Accept must take every one. @throws ArchiveError `not-acceptable`
  */
-async function requireAll({ accept, archive, params }: Request<StudyParams | SeriesParams | InstanceParams>) {
-  for await (const instance of await archive.instances(uidsOf(params))) choose(accept, instance, "instance" in params);
-}
-
-function choose(accept: readonly AcceptRange[], first: RetrievedInstance, single: boolean) {
-  const { transferSyntaxUid } = first;
-  const offers = [
+function choose(accept: readonly AcceptRange[], transferSyntaxUids: readonly string[], single: boolean): Offer {
+  const offers = transferSyntaxUids.map((transferSyntaxUid): Offer[] => [
     { mediaType, multipart: true, transferSyntaxUid },
     ...(single ? [{ mediaType, multipart: false, transferSyntaxUid }] : []),
-    { mediaType: zipMediaType, multipart: false, transferSyntaxUid },
-  ];
-  const offer = negotiate(accept, offers);
-  if (offer) return offer;
-  throw notAcceptable(transferSyntaxUid, single);
-}
-
-function notAcceptable(transferSyntaxUid: string, single: boolean): ArchiveError {
-  const available = `multipart/related; type="application/dicom"; transfer-syntax=${transferSyntaxUid}`;
-  const also = single ? `, application/dicom; transfer-syntax=${transferSyntaxUid}` : "";
-  return new ArchiveError("not-acceptable", `It is available as ${available}${also} and ${zipMediaType}.`);
+    { ...zip, transferSyntaxUid },
+  ]);
+  const chosen = offers.map((some) => negotiate(accept, some));
+  // An archive holds whatever is stored.
+  const first = chosen.find((offer) => offer?.mediaType === zipMediaType) ?? chosen[0];
+  if (first && !chosen.includes(undefined)) return first;
+  const named = [...offers.flat().filter((offer) => offer.mediaType === mediaType), zip];
+  throw new ArchiveError("not-acceptable", `It is available as ${available(named)}.`);
 }
 
 async function* partsOf(

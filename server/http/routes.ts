@@ -28,7 +28,7 @@ import {
 } from "./query-tags.ts";
 import { listRemovals, purgeRemoval, removalParams, removeResource, restoreRemoval } from "./remove.ts";
 import type { Reply, Request } from "./reply.ts";
-import { retrieveBulkData } from "./retrieve-bulk-data.ts";
+import { allBulkDataHandler, retrieveBulkData } from "./retrieve-bulk-data.ts";
 import { retrieveFrames } from "./retrieve-frames.ts";
 import { zipOfList } from "./retrieve-zip.ts";
 import { retrieveInstances } from "./retrieve-instances.ts";
@@ -58,6 +58,8 @@ import {
   retrievedMetadata,
   searchedAt,
   shown,
+  retrievedParts,
+  retrievedPixels,
   stored,
   zipped,
 } from "./transactions.ts";
@@ -73,6 +75,8 @@ const commitment = "/commitment-requests/:transaction";
 const tagRoot = "/api/query-tags";
 
 const metadata = metadataHandler();
+const bulkData = allBulkDataHandler("all");
+const pixelData = allBulkDataHandler("pixel data");
 
 const listed = () => routes;
 
@@ -100,6 +104,12 @@ export const routes: readonly Route[] = [
   web("GET", `${series}/metadata`, seriesParams, "Retrieve metadata of a series", retrievedMetadata, metadata),
   web("GET", `${instance}/metadata`, instanceParams, "Retrieve metadata of an instance", retrievedMetadata, metadata),
   web("GET", `${instance}/frames/:frames`, frameParams, "Retrieve frames", retrievedFrames, retrieveFrames),
+  web("GET", `${study}/bulkdata`, studyParams, "Retrieve the values of a study", retrievedParts, bulkData),
+  web("GET", `${series}/bulkdata`, seriesParams, "Retrieve the values of a series", retrievedParts, bulkData),
+  web("GET", `${instance}/bulkdata`, instanceParams, "Retrieve the values of an instance", retrievedParts, bulkData),
+  web("GET", `${study}/pixeldata`, studyParams, "Retrieve the pixels of a study", retrievedPixels, pixelData),
+  web("GET", `${series}/pixeldata`, seriesParams, "Retrieve the pixels of a series", retrievedPixels, pixelData),
+  web("GET", `${instance}/pixeldata`, instanceParams, "Retrieve the pixels of an instance", retrievedPixels, pixelData),
   web("GET", `${instance}/bulkdata/*path`, bulkDataParams, "Retrieve one value", retrievedBulkData, retrieveBulkData),
 
   web("DELETE", study, studyParams, "Delete a study", removed, removeResource),

@@ -182,6 +182,14 @@ export const retrievedBulkData: Transaction = {
   responseTypes: octets,
   statuses: [...retrieved.statuses, ...ranged],
 };
+export const retrievedParts: Transaction = {
+  ...retrieved,
+  section: "PS3.18 10.4.1.1.5",
+};
+export const retrievedPixels: Transaction = {
+  ...retrieved,
+  section: "PS3.18 10.4.1.1.7",
+};
 
 /** Not of the standard: several studies, series and instances at once. */
 export const zipped: Transaction = {
