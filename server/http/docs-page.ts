@@ -16,13 +16,17 @@ const headers = {
   "Content-Security-Policy": `default-src 'none'; style-src 'sha256-${styleHash}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'`,
 };
 
+/** Stands for the address of the server in a page that is made once: no route has the character. */
+const baseMark = "\u{e000}";
+
 /** GET of the page. */
 export function docsHandler(routesOf: () => readonly Route[]) {
-  return async ({ urlOf }: Request<unknown>): Promise<Reply> => ({
-    status: 200,
-    headers,
-    body: page(routesOf(), new URL("..", urlOf("")).href.replace(/\/$/, "")),
-  });
+  let marked: string | undefined;
+  return async ({ urlOf }: Request<unknown>): Promise<Reply> => {
+    marked ??= page(routesOf(), baseMark);
+    const base = new URL("..", urlOf("")).href.replace(/\/$/, "");
+    return { status: 200, headers, body: marked.replaceAll(baseMark, () => escaped(base)) };
+  };
 }
 
 function page(routes: readonly Route[], base: string): string {

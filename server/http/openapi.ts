@@ -11,17 +11,21 @@ const introduction = `Noctis is a DICOMweb archive. Its transactions are those o
 Every address also answers OPTIONS with its methods, and HEAD where it answers GET. Errors are problem documents
 (RFC 9457) with a stable code. UIDs, keywords and tags are written as in PS3.6.`;
 
-/** GET of the document; its server is the address that the client has called. */
+/** GET of the document, made once; its server is the address that the client has called. */
 export function openApiHandler(routesOf: () => readonly Route[]) {
-  return async ({ urlOf }: Request<unknown>): Promise<Reply> => ({
-    status: 200,
-    headers: { "Content-Type": "application/json", "Cache-Control": "no-cache" },
-    body: JSON.stringify(openApi(routesOf(), new URL("..", urlOf("")).href.replace(/\/$/, ""))),
-  });
+  let document: Json | undefined;
+  return async ({ urlOf }: Request<unknown>): Promise<Reply> => {
+    document ??= openApi(routesOf());
+    const servers = [{ url: new URL("..", urlOf("")).href.replace(/\/$/, "") }];
+    return {
+      status: 200,
+      headers: { "Content-Type": "application/json", "Cache-Control": "no-cache" },
+      body: JSON.stringify({ ...document, servers }),
+    };
+  };
 }
 
-/** The document. `base` is the address of the server, without a final slash. */
-export function openApi(routes: readonly Route[], base: string): Json {
+function openApi(routes: readonly Route[]): Json {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const route of routes) {
     const path = route.path.replaceAll(/[:*](\w+)/g, "{$1}");
@@ -36,7 +40,6 @@ export function openApi(routes: readonly Route[], base: string): Json {
       description: introduction,
       license: { name: "MIT", identifier: "MIT" },
     },
-    servers: [{ url: base }],
     tags: [...new Set(routes.map(({ area }) => area))].map((name) => ({ name })),
     paths,
     components: { schemas, responses: { Problem: problemResponse("Any other error.", undefined) } },

@@ -8,6 +8,7 @@ export const removalParams = z.object({
   removal: z
     .string()
     .regex(/^[1-9]\d{0,14}$/, "is not the number of a removal")
+    .meta({ description: "Number of the removal, of the list of removals.", examples: ["1"] })
     .transform(Number),
 });
 

@@ -33,7 +33,7 @@ export interface Transaction {
   readonly requestTypes: readonly string[];
   /** Media types of the body of an answer of success; none when it has none. */
   readonly responseTypes: readonly string[];
-  /** Every status that it may answer; another one is a defect. */
+  /** Every status that it may answer, beside those that the door answers for all routes; another one is a defect. */
   readonly statuses: readonly number[];
   /** Statuses of failure whose body is one of `responseTypes` instead of a problem document. */
   readonly outcomes?: readonly number[];
@@ -57,6 +57,9 @@ export interface Route extends Transaction {
 /** Media type of a problem document (RFC 9457). */
 const problemType = "application/problem+json";
 
+/** Answers of a GET to conditions on the state of the resource (RFC 9110 13), which the door gives for every route. */
+const conditional = [304, 412];
+
 /** Makes a route; see `Route` for what its parts mean. */
 export function route<Schema extends z.ZodObject>(
   method: Method,
@@ -70,7 +73,8 @@ export function route<Schema extends z.ZodObject>(
     checkQuery(transaction.query, request.query);
     return handle({ ...request, params: parseParams(params, request.params) });
   };
-  return { ...transaction, method, path, summary, params, handle: checked };
+  const statuses = [...new Set([...transaction.statuses, 400, ...(method === "GET" ? conditional : [])])];
+  return { ...transaction, statuses, method, path, summary, params, handle: checked };
 }
 
 /** Name of a route for programs: its summary in one word, and unique. */

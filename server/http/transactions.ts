@@ -110,7 +110,7 @@ export const stored: Transaction = {
   query: contentNegotiation,
   requestTypes: ["multipart/related", "application/dicom"],
   responseTypes: dicomJson,
-  statuses: [200, 202, 400, 406, 409, 415, 507, ...anyArchive],
+  statuses: [200, 202, 406, 409, 415, 507, ...anyArchive],
   outcomes: [409],
 };
 
@@ -121,7 +121,7 @@ const searched: Transaction = {
   query: searchQuery,
   requestTypes: [],
   responseTypes: dicomJson,
-  statuses: [200, 304, 400, 406, 412, ...anyArchive],
+  statuses: [200, 406, ...anyArchive],
 };
 
 /** The same at a level, with the attributes that are matched there. */
@@ -137,8 +137,7 @@ function searchedFor(level: SearchLevel, section = searched.section): Transactio
   return { ...searched, section, query: [...searchQuery, ...attributeParameters(level)] };
 }
 
-/** Answers of a GET to conditions on the state of the resource, and to a Range (RFC 9110 13, 14). */
-const conditional = [304, 412];
+/** Answers of a GET to a Range (RFC 9110 14). */
 const ranged = [206, 416];
 
 const dicomdirQuery: QueryParameter = {
@@ -155,7 +154,7 @@ export const retrieved: Transaction = {
   query: [...contentNegotiation, dicomdirQuery],
   requestTypes: [],
   responseTypes: ["multipart/related", "application/zip"],
-  statuses: [200, ...conditional, 400, 404, 406, ...anyArchive],
+  statuses: [200, 404, 406, ...anyArchive],
 };
 export const retrievedInstance: Transaction = {
   ...retrieved,
@@ -198,7 +197,7 @@ export const zipped: Transaction = {
   query: [],
   requestTypes: ["application/json"],
   responseTypes: ["application/zip"],
-  statuses: [200, 400, 404, 413, 415, ...anyArchive],
+  statuses: [200, 404, 413, 415, ...anyArchive],
 };
 
 /** Delete: not of the standard, but at its resources, as other archives have it. */
@@ -207,7 +206,7 @@ export const removed: Transaction = {
   area: "Delete",
   section: "delete",
   responseTypes: [],
-  statuses: [204, 400, 404, ...anyArchive],
+  statuses: [204, 404, ...anyArchive],
 };
 export const removalsListed: Transaction = {
   ...removed,
@@ -216,12 +215,12 @@ export const removalsListed: Transaction = {
     { name: "before", meaning: "Only removals with a lower id: the last one of the page before.", schema: position },
   ],
   responseTypes: ["application/json"],
-  statuses: [200, 400, ...anyArchive],
+  statuses: [200, ...anyArchive],
 };
 export const restored: Transaction = {
   ...removed,
   responseTypes: ["application/json"],
-  statuses: [200, 400, 404, ...anyArchive],
+  statuses: [200, 404, ...anyArchive],
 };
 
 /** Storage Commitment (PS3.18 13). */
@@ -231,13 +230,13 @@ export const commitmentRequested: Transaction = {
   query: contentNegotiation,
   requestTypes: dicomJson,
   responseTypes: dicomJson,
-  statuses: [200, 202, 400, 406, 409, 413, 415, ...anyArchive],
+  statuses: [200, 202, 406, 409, 413, 415, ...anyArchive],
 };
 export const commitmentChecked: Transaction = {
   ...commitmentRequested,
   section: "PS3.18 13.5",
   requestTypes: [],
-  statuses: [200, 202, 400, 404, 406, 410, ...anyArchive],
+  statuses: [200, 202, 404, 406, 410, ...anyArchive],
 };
 
 const queryTags: Transaction = {
@@ -261,12 +260,12 @@ export const queryTagsAdded: Transaction = {
   ...queryTags,
   requestTypes: ["application/json"],
   requestSchema: z.union([tagRequest, z.array(tagRequest)]),
-  statuses: [202, 400, 409, 413, 415, ...anyArchive],
+  statuses: [202, 409, 413, 415, ...anyArchive],
 };
 export const queryTagRead: Transaction = {
   ...queryTags,
   query: [creatorQuery],
-  statuses: [200, 400, 404, ...anyArchive],
+  statuses: [200, 404, ...anyArchive],
 };
 export const queryTagErrorsListed: Transaction = {
   ...queryTagRead,
@@ -279,7 +278,7 @@ export const queryTagErrorsListed: Transaction = {
 export const queryTagRemoved: Transaction = {
   ...queryTagRead,
   responseTypes: [],
-  statuses: [204, 400, 404, ...anyArchive],
+  statuses: [204, 404, ...anyArchive],
 };
 
 /** What the server says of itself: Retrieve Capabilities (PS3.18 8.9), and the same for programs and for people. */
@@ -289,13 +288,13 @@ export const described: Transaction = {
   query: contentNegotiation,
   requestTypes: [],
   responseTypes: capabilitiesTypes,
-  statuses: [200, 303, 400, 406, ...conditional],
+  statuses: [200, 303, 406],
 };
 export const describedOpenly: Transaction = {
   ...described,
   query: [],
   section: "OpenAPI 3.1",
   responseTypes: ["application/json"],
-  statuses: [200, 400, ...conditional],
+  statuses: [200],
 };
 export const shown: Transaction = { ...describedOpenly, section: "for people", responseTypes: ["text/html"] };
