@@ -88,6 +88,9 @@ const schema = z.object({
   REMOVED_KEEP_DAYS: wholeNumber(0, 36_500)
     .default(7)
     .describe("Days that deleted and replaced instances can be restored."),
+  CHANGES_KEEP_DAYS: wholeNumber(1, 36_500)
+    .optional()
+    .describe("Days that the feed of changes is kept; unset: for ever."),
   LOG_LEVEL: level.default("info").describe("Lowest level that is logged, as JSON lines on stdout."),
   STOP_TIMEOUT: wholeNumber(1, 3600).default(30).describe("Seconds that requests under way get when the server stops."),
 });

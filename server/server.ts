@@ -59,8 +59,8 @@ async function open(config: Config, log: Log, opened: Closing[]): Promise<string
   const blobs = await openBlobs(config, log);
   opened.push(() => blobs.close());
   const catalog = createCatalog(knex);
-  const { DUPLICATES: duplicates, REMOVED_KEEP_DAYS: removedKeepDays } = config;
-  const archive = createArchive({ blobs, catalog, log, duplicates, removedKeepDays });
+  const { DUPLICATES: duplicates, REMOVED_KEEP_DAYS: removedKeepDays, CHANGES_KEEP_DAYS: changesKeepDays } = config;
+  const archive = createArchive({ blobs, catalog, log, duplicates, removedKeepDays, changesKeepDays });
   const background = startBackground(backgroundTasks(archive), catalog.withLock, log);
   opened.push(() => background.stop(config.STOP_TIMEOUT));
   if (!readManifest(viewerBuildFolder)) log.warn({}, "the viewer is not installed; install it with: npm run viewer");
@@ -85,6 +85,7 @@ function backgroundTasks(archive: Archive): readonly BackgroundTask[] {
     { name: "query-tags", everySeconds: 1, unlocked: true, run: (signal) => queryTags.reindex(signal) },
     { name: "name keys", everySeconds: 600, run: (signal) => archive.fillNameKeys(signal) },
     { name: "sweep", everySeconds: 60, run: (signal) => archive.sweep(signal) },
+    { name: "changes", everySeconds: 3600, run: (signal) => archive.forgetOldChanges(signal) },
   ];
 }
 

@@ -57,6 +57,9 @@ const ownColumns = {
 
 type Table = keyof typeof ownColumns;
 
+/** Names of columns by table. */
+export type DocumentColumns = Readonly<Record<Table, readonly string[]>>;
+
 /**
  * Moves the instances of `move` out, and, when they were deleted, notes a change of each. Counts of series are not
  * touched: the caller has more to change there. Nothing is moved when nothing matches; then there is no removal.
@@ -126,20 +129,26 @@ function moveSql(documents: Readonly<Record<Table, string>>): string {
     select series_id, count(*) as count from gone group by series_id`;
 }
 
-/** For each table an SQL expression: a JSON object of its columns, without its own and without computed ones. */
-async function documentExpressions(trx: Knex.Transaction): Promise<Record<Table, string>> {
+/** The columns of each table that a document of what was removed holds: not its own, and none that is computed. */
+export async function documentColumns(trx: Knex.Transaction): Promise<DocumentColumns> {
   const { rows }: { rows: { name: string; columns: string[] }[] } = await trx.raw(
-    `select attrelid::regclass::text as name, array_agg(quote_ident(attname) order by attnum) as columns
+    `select attrelid::regclass::text as name, array_agg(attname::text order by attnum) as columns
      from pg_attribute
      where attrelid in ('study'::regclass, 'series'::regclass, 'instance'::regclass)
        and attnum > 0 and not attisdropped and attgenerated = ''
      group by attrelid`,
   );
-  const expression = (table: Table) => {
+  const columnsOf = (table: Table) => {
     const own: readonly string[] = ownColumns[table];
-    const columns = rows.find(({ name }) => name === table)?.columns ?? [];
-    const listed = columns.filter((column) => !own.includes(column)).map((column) => `${table}.${column}`);
-    return `(select to_jsonb(document) from (select ${listed.join(", ")}) as document)`;
+    return (rows.find(({ name }) => name === table)?.columns ?? []).filter((column) => !own.includes(column));
   };
+  return { study: columnsOf("study"), series: columnsOf("series"), instance: columnsOf("instance") };
+}
+
+/** For each table an SQL expression: a JSON object of its columns. */
+async function documentExpressions(trx: Knex.Transaction): Promise<Record<Table, string>> {
+  const columns = await documentColumns(trx);
+  const expression = (table: Table) =>
+    `(select to_jsonb(document) from (select ${columns[table].map((column) => `${table}."${column}"`).join(", ")}) as document)`;
   return { study: expression("study"), series: expression("series"), instance: expression("instance") };
 }

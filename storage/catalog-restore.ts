@@ -1,8 +1,9 @@
 /** Restore: what was removed is committed again, as it was. */
 import type { Knex } from "knex";
 import { commitRecords } from "./catalog-commit.ts";
+import { type DocumentColumns, documentColumns } from "./catalog-move-out.ts";
 import type { KnownTags } from "./catalog-query-tag-values.ts";
-import type { EntityRecord, InstanceRecord } from "./catalog-records.ts";
+import type { Columns, EntityRecord, InstanceRecord } from "./catalog-records.ts";
 import { lockRemoval, type RemoveOptions } from "./catalog-remove.ts";
 import { retried } from "./retry.ts";
 
@@ -63,12 +64,13 @@ async function restoreIn(
   const removal = await lockRemoval(trx, id);
   if (!removal) return undefined;
   const replaceKeepingDays = removal.why === "replaced" ? options.keepDays : undefined;
+  const columns = await documentColumns(trx);
   const stillRemoved: InstanceName[] = [];
   let restored = 0;
   let last = 0;
   while (true) {
     const page = await removedRows(trx, id, last);
-    const records = page.map((row) => ({ ...recordOf(row), origin: options.origin }));
+    const records = page.map((row) => ({ ...recordOf(row, columns), origin: options.origin }));
     const outcomes = await commitRecords(trx, records, knownTags, { action: "restore", replaceKeepingDays });
     const back = page.filter((_, index) => outcomes[index]?.status !== "duplicate");
     await trx("removed_instance")
@@ -101,13 +103,14 @@ function nameOf({ study, series, sop_instance_uid }: RemovedRow): InstanceName {
   return { studyInstanceUid: study.uid, seriesInstanceUid: series.uid, sopInstanceUid: sop_instance_uid };
 }
 
-function recordOf(row: RemovedRow): InstanceRecord {
+function recordOf(row: RemovedRow, columns: DocumentColumns): InstanceRecord {
   const { study, series, instance } = row;
   return {
-    study,
-    series,
+    study: { ...study, columns: present(study.columns, columns.study) },
+    series: { ...series, columns: present(series.columns, columns.series) },
     instance: {
       ...instance,
+      columns: present(instance.columns, columns.instance),
       uid: row.sop_instance_uid,
       sha256: Buffer.from(instance.sha256, "hex"),
       metadata: row.metadata,
@@ -117,4 +120,9 @@ function recordOf(row: RemovedRow): InstanceRecord {
       blobKey: row.blob_key,
     },
   };
+}
+
+/** The columns that the table still has: a newer version may have dropped one since the removal. */
+function present(columns: Columns, names: readonly string[]): Columns {
+  return Object.fromEntries(Object.entries(columns).filter(([name]) => names.includes(name)));
 }

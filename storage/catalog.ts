@@ -1,5 +1,6 @@
 /** The catalog: every question that the archive asks PostgreSQL. Rows only; what they mean is the archive's business. */
 import type { Knex } from "knex";
+import { type ChangeCatalog, createChangeCatalog } from "./catalog-changes.ts";
 import { commitInstances, type CommitOptions } from "./catalog-commit.ts";
 import { type CommitmentCatalog, createCommitmentCatalog } from "./catalog-commitment.ts";
 import { createRemovalCatalog, type RemovalCatalog } from "./catalog-removals.ts";
@@ -60,6 +61,8 @@ export interface Catalog {
   readonly withLock: WithLock;
   /** Keys of names in rows of older versions. */
   readonly nameKeys: NameKeysCatalog;
+  /** What happened to instances. */
+  readonly changes: ChangeCatalog;
   /** What was removed, and what becomes of it. */
   readonly removals: RemovalCatalog;
   /** Storage commitment. */
@@ -104,6 +107,7 @@ export function createCatalog(knex: Knex): Catalog {
     },
     withLock: createLocks(knex),
     nameKeys: createNameKeysCatalog(knex),
+    changes: createChangeCatalog(knex),
     removals: createRemovalCatalog(knex, known),
     commitments: createCommitmentCatalog(knex),
     check: () => databaseError(async () => void (await knex.raw("select 1"))),

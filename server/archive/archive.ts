@@ -1,6 +1,7 @@
 /** The archive: everything that a door may do, on one screen. */
 import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
+import { type ChangeFeedPage, type ChangeRequest, createChanges } from "./changes.ts";
 import { type CommitmentRequest, type CommitmentResult, createCommitment } from "./commitment.ts";
 import { fillNameKeys } from "./fill-name-keys.ts";
 import { createFileSet, type FileSetEntry, type FileSetOptions } from "./file-set.ts";
@@ -55,6 +56,11 @@ export interface Archive {
   /** Forgets what cannot be restored any more, and removes the objects that nothing needs. */
   sweep(signal: AbortSignal): Promise<void>;
 
+  /** What happened to instances, in order and without gaps. */
+  changes(request: ChangeRequest): Promise<ChangeFeedPage>;
+  /** Forgets changes that are older than they are kept. */
+  forgetOldChanges(signal: AbortSignal): Promise<void>;
+
   /** Says of instances whether they are kept; undefined when the answer takes a while. */
   requestCommitment(request: CommitmentRequest): Promise<CommitmentResult | undefined>;
   /** The answer to an earlier request; undefined when it is not there yet. */
@@ -83,11 +89,13 @@ export interface ArchiveOptions {
   readonly duplicates?: DuplicatePolicy;
   /** Days that removed instances can be restored; default 7. */
   readonly removedKeepDays?: number;
+  /** Days that changes are kept; default for ever. */
+  readonly changesKeepDays?: number | undefined;
 }
 
 /** The archive over its two memories. */
 export function createArchive(options: ArchiveOptions): Archive {
-  const { blobs, catalog, log, duplicates = "keep", removedKeepDays = 7 } = options;
+  const { blobs, catalog, log, duplicates = "keep", removedKeepDays = 7, changesKeepDays } = options;
   const locate = createLocate(catalog);
   const retrieve = createRetrieve(blobs, catalog, locate);
   const sweep = createSweep(blobs, catalog);
@@ -100,6 +108,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     ...createRemove(catalog, { keepDays: removedKeepDays, sweep }),
     sweep,
     ...createRetrieveParts(blobs, catalog, locate),
+    ...createChanges(catalog, changesKeepDays),
     ...createCommitment(blobs, catalog),
     queryTags: createQueryTags(catalog.queryTags),
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),

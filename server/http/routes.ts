@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import type { SearchLevel } from "../archive/attributes.ts";
 import { capabilitiesHandler } from "./capabilities.ts";
+import { readChanges } from "./changes.ts";
 import { checkCommitment, requestCommitment } from "./commitment.ts";
 import { docsHandler } from "./docs-page.ts";
 import { live, ready } from "./health.ts";
@@ -37,6 +38,7 @@ import { type Method, type Route, route, type Transaction } from "./route.ts";
 import { searchHandler } from "./search.ts";
 import { storeInstances } from "./store.ts";
 import {
+  changesRead,
   commitmentChecked,
   commitmentRequested,
   described,
@@ -124,6 +126,7 @@ export const routes: readonly Route[] = [
     listRemovals,
   ),
   route("POST", "/api/removed/:removal/restore", removalParams, "Restore what was removed", restored, restoreRemoval),
+  route("GET", "/api/changes", noParams, "What happened to instances, in order", changesRead, readChanges),
   route("DELETE", "/api/removed/:removal", removalParams, "Forget what was removed, for good", removed, purgeRemoval),
 
   web("POST", commitment, transactionParams, "Request storage commitment", commitmentRequested, requestCommitment),

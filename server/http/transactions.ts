@@ -223,6 +223,30 @@ export const restored: Transaction = {
   statuses: [200, 404, ...anyArchive],
 };
 
+/** The feed of changes: not of the standard. */
+export const changesRead: Transaction = {
+  ...nothing,
+  area: "Changes",
+  section: "changes",
+  query: [
+    {
+      name: "since",
+      meaning: "Only changes with a higher sequence number: the `next` of the page before; or latest.",
+      schema: z.string().regex(/^(\d{1,15}|latest)$/, "is neither a whole number of 0 or more nor latest"),
+      example: "0",
+    },
+    { name: "limit", meaning: "Changes to answer at most.", schema: pageLimit, example: "100" },
+    {
+      name: "wait",
+      meaning: "Seconds to wait for a change when there is none.",
+      schema: z.string().regex(/^(1?\d|20)$/, "is not a whole number from 0 to 20"),
+      example: "20",
+    },
+  ],
+  responseTypes: ["application/json"],
+  statuses: [200, 400, 410, ...anyArchive],
+};
+
 /** Storage Commitment (PS3.18 13). */
 export const commitmentRequested: Transaction = {
   area: "Storage commitment",
