@@ -1,6 +1,10 @@
 /** Every check by its name, put together from checks/. */
 import type { Checks } from "./check.ts";
+import { conditionalChecks } from "./checks/conditional.ts";
+import { jsonModelChecks } from "./checks/json-model.ts";
+import { negotiationChecks } from "./checks/negotiation.ts";
 import { pixelChecks } from "./checks/pixels.ts";
+import { renderedChecks } from "./checks/rendered.ts";
 import { retrieveChecks } from "./checks/retrieve.ts";
 import { robustChecks } from "./checks/robust.ts";
 import { searchAnswerChecks } from "./checks/search-answer.ts";
@@ -9,8 +13,12 @@ import { storeChecks } from "./checks/store.ts";
 
 /** The checks by file; a name stands in one file only. */
 export const checkFiles: readonly Checks[] = [
+  negotiationChecks,
   retrieveChecks,
   pixelChecks,
+  renderedChecks,
+  conditionalChecks,
+  jsonModelChecks,
   storeChecks,
   searchMatchChecks,
   searchAnswerChecks,

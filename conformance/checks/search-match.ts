@@ -332,9 +332,11 @@ const kindChecks: Checks = {
     await expectMatch(session, "study", query, { hit: session.need(cine), miss: session.need(mr) });
   },
   "multiple-value-matching": async (session) => {
-    const { photo, mr, run } = { ...session.fixtures, run: session.run };
-    const query = { AccessionNumber: `AC${run.token}1\\AC${run.token}7`, multiplevaluematching: "true" };
-    await expectMatch(session, "study", query, { hit: session.need(mr), miss: session.need(photo) });
+    const { photo, mr } = session.fixtures;
+    const both = { PatientID: session.run.patientId("A"), multiplevaluematching: "true" };
+    const wanted = { hit: session.need(mr), miss: session.need(photo) };
+    await expectMatch(session, "study", { ModalitiesInStudy: "CT\\MR", ...both }, wanted);
+    await expectNone(session, "study", { ModalitiesInStudy: "CT\\US", ...both });
   },
   "fuzzy-case": adaNotTaro(({ run }) => ({ PatientName: `conf${run.letters} ada`, fuzzymatching: "true" })),
   "fuzzy-word-order": adaNotTaro(({ run }) => ({ PatientName: `ada conf${run.letters}`, fuzzymatching: "true" })),
