@@ -35,9 +35,9 @@ export function expectType(answer: Answer, type: string): Answer {
   return answer;
 }
 
-/** Expects two values to be the same when written as JSON. */
+/** Expects two values to be the same when written as JSON, whatever the order of the members of objects. */
 export function expectEqual(actual: unknown, expected: unknown, what: string): void {
-  const [is, should] = [JSON.stringify(actual), JSON.stringify(expected)];
+  const [is, should] = [JSON.stringify(actual, sortedMembers), JSON.stringify(expected, sortedMembers)];
   expect(is === should, `${what} is ${shortened(is)} instead of ${shortened(should)}.`);
 }
 
@@ -71,6 +71,11 @@ export function soleBody(answer: Answer): Buffer {
   const [part, ...more] = expectParts(answer);
   expect(part !== undefined && more.length === 0, `The answer has ${more.length + 1} parts instead of one.`);
   return part.body;
+}
+
+function sortedMembers(_name: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function asked({ method, url }: Answer): string {

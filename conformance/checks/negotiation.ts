@@ -41,7 +41,11 @@ export const negotiationChecks: Checks = {
   "accept-q-other-way": givesJson(`application/dicom+json; q=0.9, ${media.xml}; q=0.1`),
   "accept-q-zero": givesXml(`application/dicom+json; q=0, ${media.xml}`),
   "accept-specific-first": givesXml(`*/*; q=0.1, ${media.xml}`),
-  "accept-application-json": givesJson("application/json"),
+  "accept-application-json": async (session) => {
+    const answer = expectStatus(await session.get(metadataPath(session), "application/json"), 200);
+    expect(/^application\/(dicom\+)?json/.test(header(answer, "content-type")), "The answer is not JSON.");
+    JSON.parse(answer.body.toString("utf8"));
+  },
   "accept-viewer-metadata": givesJson(
     "application/dicom+json, multipart/related; type=application/octet-stream; transfer-syntax=*",
   ),

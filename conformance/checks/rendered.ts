@@ -48,6 +48,12 @@ async function rendered(session: Session, query: string, accept = "image/jpeg"):
   return session.get(`${pathsOf(session.need(session.fixtures.mr)).instance}/rendered${query}`, accept);
 }
 
+/** Expects 404 of a path beside one that is there, whether it can be rendered or not: else 404 would mean nothing. */
+async function expectMissing(session: Session, path: string, present: string): Promise<void> {
+  expectStatus(await session.get(present, "image/jpeg"), 200, 406);
+  expectStatus(await session.get(path, "image/jpeg"), 404, 400);
+}
+
 /** A parameter value that is refused, on a resource that is there. */
 function refused(query: string): Check {
   return async (session) => {
@@ -114,12 +120,12 @@ export const renderedChecks: Checks = {
   "rendered-bad-annotation": refused("?annotation=everything"),
   "rendered-bad-iccprofile": refused("?iccprofile=perhaps"),
   "rendered-unknown-instance": async (session) => {
-    const { series } = pathsOf(session.need(session.fixtures.mr));
-    expectStatus(await session.get(`${series}/instances/${session.run.uid("never")}/rendered`, "image/jpeg"), 404);
+    const { series, instance } = pathsOf(session.need(session.fixtures.mr));
+    await expectMissing(session, `${series}/instances/${session.run.uid("never")}/rendered`, `${instance}/rendered`);
   },
   "rendered-frame-beyond-last": async (session) => {
     const { instance } = pathsOf(session.need(session.fixtures.photo));
-    expectStatus(await session.get(`${instance}/frames/3/rendered`, "image/jpeg"), 404, 400);
+    await expectMissing(session, `${instance}/frames/3/rendered`, `${instance}/frames/2/rendered`);
   },
   "thumbnail-study": jpegOf(({ study }) => `${study}/thumbnail`, mr),
   "thumbnail-series": jpegOf(({ series }) => `${series}/thumbnail`, mr),
@@ -131,7 +137,8 @@ export const renderedChecks: Checks = {
     expectJpeg(await session.get(`${instance}/thumbnail?viewport=16,16`, "image/jpeg"));
   },
   "thumbnail-unknown-study": async (session) => {
-    expectStatus(await session.get(`/studies/${session.run.uid("never")}/thumbnail`, "image/jpeg"), 404);
+    const { study } = pathsOf(session.need(session.fixtures.mr));
+    await expectMissing(session, `/studies/${session.run.uid("never")}/thumbnail`, `${study}/thumbnail`);
   },
   "thumbnail-not-acceptable": async (session) => {
     const { instance } = pathsOf(session.need(session.fixtures.mr));
