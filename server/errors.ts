@@ -59,6 +59,8 @@ export const errorTable = {
   "no-such-blob": { ...processing, httpStatus: 500, title: "The stored bytes of an instance are missing" },
   "no-frame-table": { ...processing, httpStatus: 406, title: "The frames of this instance cannot be told apart" },
   "malformed-metadata": { ...cannotUnderstand, title: "The metadata of the instance are malformed" },
+  "malformed-media": { ...cannotUnderstand, title: "The media are not what their media type says" },
+  "metadata-required": { ...cannotUnderstand, title: "The media cannot be stored without metadata" },
   "missing-bulk-data": { ...cannotUnderstand, title: "Bulk data that the metadata name are not in the body" },
   "not-dicom": { ...cannotUnderstand, title: "Not a DICOM file" },
   "malformed-dicom": { ...cannotUnderstand, title: "The DICOM file is malformed" },

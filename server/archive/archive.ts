@@ -17,14 +17,19 @@ import {
   type RetrievedFrames,
 } from "./retrieve-parts.ts";
 import { search, type SearchAnswers } from "./search.ts";
+import { type DicomJson, parseJsonText } from "../dicom/json.ts";
 import type { Uid } from "../dicom/uid.ts";
+import { ArchiveError } from "../errors.ts";
 import { createStore, type DuplicatePolicy, type StoreLog, type StoreOptions, type StoreOutcome } from "./store.ts";
+import { createStoreParts, type StorePart, type StorePartsOptions } from "./store-parts.ts";
 import { createSweep } from "./sweep.ts";
 
 /** What a client can cause is thrown as ArchiveError; `store` gives it as an outcome instead. */
 export interface Archive {
   /** Stores one DICOM file. `stored` means durable and findable; never throws. */
   store(body: AsyncIterable<Buffer>, options?: StoreOptions): Promise<StoreOutcome>;
+  /** Stores instances that come as metadata and bulk data; throws what is wrong with all of them. */
+  storeParts(parts: AsyncIterable<StorePart>, options: StorePartsOptions): Promise<StoreOutcome[]>;
 
   /** Parses and checks what a client asks of a search. */
   query(scope: SearchScope, parameters: QueryParameters): Query;
@@ -99,8 +104,10 @@ export function createArchive(options: ArchiveOptions): Archive {
   const locate = createLocate(catalog);
   const retrieve = createRetrieve(blobs, catalog, locate);
   const sweep = createSweep(blobs, catalog);
+  const store = createStore(blobs, catalog, log, { duplicates, removedKeepDays });
   return {
-    store: createStore(blobs, catalog, log, { duplicates, removedKeepDays }),
+    store,
+    storeParts: createStoreParts(blobs, store, (uid) => metadataOfOne(retrieve, uid), log),
     query: parseQuery,
     search: (query, urlOf) => search(catalog, query, urlOf),
     ...retrieve,
@@ -114,4 +121,19 @@ export function createArchive(options: ArchiveOptions): Archive {
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),
     check: async () => void (await Promise.all([blobs.check(), catalog.check()])),
   };
+}
+
+/** The metadata of some instance of a study; undefined when there is none. */
+async function metadataOfOne(
+  { metadata }: Pick<Archive, "metadata">,
+  studyInstanceUid: Uid,
+): Promise<DicomJson | undefined> {
+  try {
+    const { documents } = await metadata({ studyInstanceUid }, (path) => path);
+    for await (const document of documents()) return parseJsonText(document);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ArchiveError && error.code === "no-such-study") return undefined;
+    throw error;
+  }
 }

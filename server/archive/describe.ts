@@ -4,7 +4,7 @@ import type { InstanceRecord } from "../../storage/catalog-records.ts";
 import { type DataSet, textOf } from "../dicom/data-set.ts";
 import { encodeFrameTable } from "../dicom/frame-table.ts";
 import { frameTableOf } from "../dicom/frames.ts";
-import { type DicomJson, toDicomJson, toJsonText } from "../dicom/json.ts";
+import { type BulkDataTable, type DicomJson, toDicomJson, toJsonText } from "../dicom/json.ts";
 import type { ScannedFile } from "../dicom/part10.ts";
 import { isUid, type Uid, uidFault, uidRule } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
@@ -83,6 +83,7 @@ export function describe(file: ScannedFile): {
     throw new ArchiveError("truncated-dicom", `The file ends behind a fragment of its pixel data. ${frames.fault}`);
   }
   complete(json, file, identifiers);
+  withoutDocumentPadding(json, bulkData);
   const study = indexLevel(json, "study");
   const series = indexLevel(json, "series");
   const instance = indexLevel(json, "instance");
@@ -124,6 +125,14 @@ export function describe(file: ScannedFile): {
 function complete(json: DicomJson, file: ScannedFile, identifiers: Identifiers): void {
   json["00080016"] = { vr: "UI", Value: [identifiers.sopClassUid] };
   json[computed.availableTransferSyntaxUid] = { vr: "UI", Value: [file.transferSyntax.uid] };
+}
+
+/** Encapsulated Document Length (0042,0015) tells whether the last byte of the document is padding (PS3.3 C.24.2). */
+function withoutDocumentPadding(json: DicomJson, bulkData: BulkDataTable): void {
+  const entry = bulkData["00420011"];
+  const [segment, ...others] = entry?.segments ?? [];
+  if (!entry || !segment || others.length > 0 || json["00420015"]?.Value?.[0] !== segment.length - 1) return;
+  bulkData["00420011"] = { ...entry, segments: [{ ...segment, length: segment.length - 1 }] };
 }
 
 /** UIDs that PS3.5 9.1 forbids and that are stored all the same. */

@@ -133,15 +133,20 @@ class DataSetWriter {
   }
 
   dataSet(dataSet: DicomJson, top: boolean): void {
+    let frames = top ? this.#content.frames : undefined;
     for (const tag of Object.keys(dataSet).sort()) {
       const attribute = dataSet[tag];
       const number = Number.parseInt(tag, 16);
       if (!attribute || isLeftOut(tag, number)) continue;
       const encapsulated = top && this.#content.frames !== undefined;
       if (encapsulated && (offsetTables.has(tag) || number === pixelData)) continue;
+      if (frames && number > pixelData) {
+        this.#encapsulated(frames);
+        frames = undefined;
+      }
       this.#attribute(number, tag === specificCharacterSet ? { vr: "CS", Value: ["ISO_IR 192"] } : attribute);
     }
-    if (top && this.#content.frames) this.#encapsulated(this.#content.frames);
+    if (frames) this.#encapsulated(frames);
   }
 
   #attribute(tag: number, attribute: JsonAttribute): void {

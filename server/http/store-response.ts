@@ -1,7 +1,10 @@
 /** The Store Instances Response (PS3.18 10.5.3 and Annex I) of a list of outcomes. */
 import type { StoreOutcome } from "../archive/store.ts";
-import type { DicomJson } from "../dicom/json.ts";
-import type { ArchiveError, ErrorCode } from "../errors.ts";
+import { type DicomJson, toJsonText } from "../dicom/json.ts";
+import { toNativeXml } from "../dicom/xml.ts";
+import { ArchiveError, type ErrorCode } from "../errors.ts";
+import { type AcceptRange, negotiate } from "./media-type.ts";
+import { multipartRelated } from "./multipart-writer.ts";
 import { problemOf } from "./problem.ts";
 import type { Reply } from "./reply.ts";
 
@@ -18,6 +21,7 @@ const tag = {
   referencedSopInstanceUid: "00081155",
   referencedSopSequence: "00081199",
   retrieveUrl: "00081190",
+  selectorAttribute: "00720026",
   warningReason: "00081196",
 } as const;
 
@@ -36,13 +40,42 @@ const transient: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "internal",
 ]);
 
+/** Failures of the body that an instance is in. */
+const ofRequest: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "body-incomplete",
+  "body-too-large",
+  "invalid-multipart",
+  "invalid-request",
+]);
+
+const json = "application/dicom+json";
+const xml = "application/dicom+xml";
+
+/** PS3.18 10.5.3; some clients ask for the one document of the answer as multipart. */
+const offers = [
+  { mediaType: json, multipart: false },
+  { mediaType: "application/json", multipart: false },
+  { mediaType: xml, multipart: false },
+  { mediaType: xml, multipart: true },
+] as const;
+
+/** How the response is written. */
+export type Representation = (typeof offers)[number];
+
+/** @throws ArchiveError `not-acceptable` */
+export function negotiateStoreResponse(accept: readonly AcceptRange[]): Representation {
+  const offer = negotiate(accept, offers);
+  if (offer) return offer;
+  throw new ArchiveError("not-acceptable", `The response of a store is available as ${json} and ${xml}.`);
+}
+
 /**
  * 200 when all are stored, 202 when some are, 409 when none is. When none is because the server cannot store at all,
  * or because the body itself was at fault, the answer is the problem document of that.
  */
 export function storeResponse(
   outcomes: readonly StoreOutcome[],
-  contentType: string,
+  representation: Representation,
   urlOf: (path: string) => string,
 ): Reply {
   const stored = outcomes.filter((outcome): outcome is Stored => outcome.status !== "failed");
@@ -54,7 +87,8 @@ export function storeResponse(
   const studies = new Set(stored.map(({ studyInstanceUid }) => studyInstanceUid));
   const [study] = studies;
   const response: DicomJson = {
-    ...(studies.size === 1 && { [tag.retrieveUrl]: { vr: "UR", Value: [urlOf(`studies/${study}`)] } }),
+    // Type 2: empty when there is not one study of which it could be the URL.
+    [tag.retrieveUrl]: { vr: "UR", ...(studies.size === 1 && { Value: [urlOf(`studies/${study}`)] }) },
     ...sequence(tag.failedSopSequence, identified.map(failedItem)),
     ...sequence(
       tag.referencedSopSequence,
@@ -63,15 +97,22 @@ export function storeResponse(
     ...sequence(tag.otherFailuresSequence, others.map(failedItem)),
   };
   const status = failed.length === 0 ? 200 : stored.length > 0 ? 202 : 409;
-  return { status, headers: { "Content-Type": contentType }, body: JSON.stringify(response) };
+  return { status, ...written(response, representation) };
+}
+
+function written(response: DicomJson, { mediaType, multipart }: Representation): Pick<Reply, "headers" | "body"> {
+  if (mediaType !== xml) return { headers: { "Content-Type": mediaType }, body: toJsonText(response) };
+  const document = toNativeXml(response);
+  if (!multipart) return { headers: { "Content-Type": xml }, body: document };
+  const { contentType, body } = multipartRelated([{ contentType: xml, body: Buffer.from(document) }], { type: xml });
+  return { headers: { "Content-Type": contentType }, body };
 }
 
 /** The error that all failures share when it is not one of the instances. */
 function commonCause(failed: readonly Failed[]): ArchiveError | undefined {
   const [first] = failed;
   if (!first || !failed.every(({ error }) => error.code === first.error.code)) return undefined;
-  const ofRequest = first.error.code === "body-incomplete" || first.error.code === "invalid-multipart";
-  return ofRequest || transient.has(first.error.code) ? first.error : undefined;
+  return ofRequest.has(first.error.code) || transient.has(first.error.code) ? first.error : undefined;
 }
 
 function sequence(name: string, items: readonly DicomJson[]): DicomJson {
@@ -101,10 +142,19 @@ function failedItem({ error, sopClassUid, sopInstanceUid }: Failed): DicomJson {
   };
 }
 
-/** What is wrong, in words: an item each of Failed Attributes Sequence, as other archives do. */
+/** What is wrong, an item each: in words, and which attribute it is, where the words name one. */
 function comments(messages: readonly string[]): DicomJson {
   return sequence(
     tag.failedAttributesSequence,
-    messages.map((message) => ({ [tag.errorComment]: { vr: "LO", Value: [message] } })),
+    messages.map((message) => ({
+      ...attributeNamed(message),
+      [tag.errorComment]: { vr: "LO", Value: [message] },
+    })),
   );
+}
+
+/** The first attribute that a sentence names, as every sentence of the archive names them: `Keyword (gggg,eeee)`. */
+function attributeNamed(message: string): DicomJson {
+  const [, group, element] = /\(([0-9A-F]{4}),([0-9A-F]{4})\)/.exec(message) ?? [];
+  return group === undefined ? {} : { [tag.selectorAttribute]: { vr: "AT", Value: [`${group}${element}`] } };
 }

@@ -1,6 +1,7 @@
 /** The transactions that routes belong to: section of PS3.18, query parameters, media types and statuses of each. */
 import { z } from "zod";
 import type { SearchLevel } from "../archive/attributes.ts";
+import { mediaTypes } from "../archive/media-classes.ts";
 import { capabilitiesTypes } from "./capabilities.ts";
 import { tagRequest } from "./query-tags.ts";
 import type { QueryParameter, Transaction } from "./route.ts";
@@ -108,9 +109,15 @@ export const stored: Transaction = {
   area: "Store",
   section: "PS3.18 10.5",
   query: contentNegotiation,
-  requestTypes: ["multipart/related", "application/dicom"],
-  responseTypes: dicomJson,
-  statuses: [200, 202, 406, 409, 415, 507, ...anyArchive],
+  requestTypes: [
+    "multipart/related",
+    "application/dicom",
+    "application/dicom+json",
+    "application/dicom+xml",
+    ...mediaTypes,
+  ],
+  responseTypes: [...dicomJson, "application/dicom+xml"],
+  statuses: [200, 202, 406, 409, 413, 415, 507, ...anyArchive],
   outcomes: [409],
 };
 

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { StoreOutcome } from "../../server/archive/store.ts";
 import { parseUid } from "../../server/dicom/uid.ts";
+import { parseAccept } from "../../server/http/media-type.ts";
 import { ArchiveError, type ErrorCode } from "../../server/errors.ts";
-import { storeResponse } from "../../server/http/store-response.ts";
+import { negotiateStoreResponse, storeResponse } from "../../server/http/store-response.ts";
 
 function stored(
   instance: string,
@@ -28,8 +29,10 @@ const failed = (code: ErrorCode, sopInstanceUid?: string): StoreOutcome => ({
   ...(sopInstanceUid !== undefined && { sopInstanceUid, sopClassUid: "1.2.840" }),
 });
 
+const asJson = negotiateStoreResponse(parseAccept(undefined));
+
 function respond(...outcomes: StoreOutcome[]) {
-  const { status, headers, body } = storeResponse(outcomes, "application/dicom+json", (path) => `http://pacs/${path}`);
+  const { status, headers, body } = storeResponse(outcomes, asJson, (path) => `http://pacs/${path}`);
   assert.ok(typeof body === "string");
   return { status, type: headers?.["Content-Type"], json: JSON.parse(body) };
 }
@@ -74,7 +77,7 @@ describe("store response", () => {
   });
 
   it("of several studies names none of them", () => {
-    assert.equal("00081190" in respond(stored("1.9"), stored("1.8", [], "1.2")).json, false);
+    assert.deepEqual(respond(stored("1.9"), stored("1.8", [], "1.2")).json["00081190"], { vr: "UR" });
   });
 
   it("of some that are stored: 202, each failure in its sequence with its reason", () => {
@@ -96,7 +99,7 @@ describe("store response", () => {
   it("of none that is stored: 409", () => {
     const { status, type, json } = respond(failed("missing-identifier", "1.8"), failed("not-dicom"));
     assert.deepEqual([status, type], [409, "application/dicom+json"]);
-    assert.deepEqual(Object.keys(json), ["00081198", "0008119A"]);
+    assert.deepEqual(Object.keys(json), ["00081190", "00081198", "0008119A"]);
   });
 
   it("of failures of the server that differ is no single problem", () => {

@@ -1,0 +1,262 @@
+/** Composes the file of an instance that came as metadata and bulk data (PS3.18 10.5.1.4, 10.5.2). */
+import { tagHex, tagLabel } from "../dicom/dictionary.ts";
+import { metadataFault } from "../dicom/json-reader.ts";
+import type { DicomJson } from "../dicom/json.ts";
+import type { PixelDescription } from "../dicom/media-header.ts";
+import { type ByteSource, part10File } from "../dicom/part10-writer.ts";
+import {
+  explicitVrLittleEndian,
+  type TransferSyntax,
+  transferSyntaxes,
+  transferSyntaxOf,
+} from "../dicom/transfer-syntax.ts";
+import { isUid, newUid, type Uid, uidRule } from "../dicom/uid.ts";
+import { ArchiveError } from "../errors.ts";
+import type { BulkPart, BulkParts } from "./bulk-parts.ts";
+import {
+  documentAttributes,
+  emptyPatientAndStudy,
+  imageAttributes,
+  imageClass,
+  mediaOf,
+  modelAttributes,
+  ofStudy,
+  type PixelMedia,
+} from "./media-classes.ts";
+import { completed, contradictions, isEmpty, pixelAttributes } from "./pixel-attributes.ts";
+
+/** A file to be stored, and what its sender should know of it. */
+export interface Composed {
+  readonly file: AsyncIterable<Buffer>;
+  readonly warnings: readonly string[];
+}
+
+/** What an instance may take from where it goes to. */
+export interface Surroundings {
+  /** The study that the request addresses. */
+  readonly studyInstanceUid?: Uid;
+  /** The metadata of an instance of a study; undefined when it is not in the archive. */
+  readonly findStudy: (studyInstanceUid: Uid) => Promise<DicomJson | undefined>;
+}
+
+const pixelData = "7FE00010";
+const encapsulatedDocument = "00420011";
+const sopClassUid = "00080016";
+const sopInstanceUid = "00080018";
+const studyUid = "0020000D";
+const seriesUid = "0020000E";
+const patientId = "00100020";
+const transferSyntaxUid = "00020010";
+
+/** Stands for the document where the metadata have no BulkDataURI for it. */
+const theDocument = "urn:noctis:document";
+
+interface Wrapped {
+  readonly dataSet: DicomJson;
+  readonly syntax: TransferSyntax;
+  readonly frames?: readonly ByteSource[];
+  readonly video?: boolean;
+  readonly document?: ByteSource;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * The file of `given`. Where its pixel data or document are media (image/jpeg, application/pdf...), it gets the
+ * attributes that these imply and that it lacks, and UIDs, patient and study where it names none: those of the
+ * addressed study. Nothing that it says is changed. `adopted` are parts that it does not name and that are its own.
+ * @throws ArchiveError `malformed-metadata`, `malformed-media`, `missing-bulk-data`, `missing-identifier`,
+ *   `unknown-transfer-syntax`
+ */
+export async function compose(
+  given: DicomJson,
+  parts: BulkParts,
+  adopted: readonly BulkPart[],
+  surroundings: Surroundings,
+): Promise<Composed> {
+  const { dataSet, syntax, frames, video, document, warnings } = await wrap(given, parts, adopted, surroundings);
+  const file = part10File(dataSet, {
+    sopClassUid: identifier(dataSet, sopClassUid),
+    sopInstanceUid: identifier(dataSet, sopInstanceUid),
+    transferSyntaxUid: syntax.uid,
+    bulkData: (uri, tag) =>
+      document && uri === theDocument ? document : joined(found(parts, uri, tag).map(({ source }) => source)),
+    frames,
+    video: video === true,
+  });
+  return { file, warnings };
+}
+
+async function wrap(
+  given: DicomJson,
+  parts: BulkParts,
+  adopted: readonly BulkPart[],
+  surroundings: Surroundings,
+): Promise<Wrapped> {
+  const pixelUri = given[pixelData]?.BulkDataURI;
+  const documentUri = given[encapsulatedDocument]?.BulkDataURI;
+  const holdsMedia = !isEmpty(given[pixelData]) || !isEmpty(given[encapsulatedDocument]);
+  const own = holdsMedia ? [] : adopted;
+  for (const part of own) parts.use(part);
+  const documents = documentUri === undefined ? own.filter(isDocument) : found(parts, documentUri, 0x00420011);
+  if (documents.length > 0) return wrapDocument(given, documents, surroundings);
+  const frames = pixelUri === undefined ? own : found(parts, pixelUri, 0x7fe00010);
+  const [frame] = frames;
+  if (frame) return wrapPixels(given, frames, frame, surroundings);
+  return { dataSet: given, syntax: explicitVrLittleEndian, warnings: [] };
+}
+
+function isDocument({ mediaType }: BulkPart): boolean {
+  return mediaOf(mediaType)?.kind === "document";
+}
+
+async function wrapDocument(
+  given: DicomJson,
+  documents: readonly BulkPart[],
+  surroundings: Surroundings,
+): Promise<Wrapped> {
+  const [part, ...others] = documents;
+  if (!part || others.length > 0) throw metadataFault(0x00420011, `has ${documents.length} bulk data parts`);
+  const media = mediaOf(part.mediaType);
+  const syntax = explicitVrLittleEndian;
+  const length: DicomJson = { "00420015": { vr: "UL", Value: [part.source.byteLength] } };
+  if (media?.kind !== "document") return { dataSet: completed(given, length), syntax, warnings: [] };
+  const implied = { ...documentAttributes(media), ...length };
+  const whole = completed(await identified(given, media.sopClassUid, surroundings), implied);
+  const dataSet: DicomJson = { ...whole, [encapsulatedDocument]: { vr: "OB", BulkDataURI: theDocument } };
+  const lacking = media.modality === "M3D" ? modelAttributes : [];
+  const warnings = lacking
+    .filter((tag) => isEmpty(dataSet[tagHex(tag)]))
+    .map((tag) => `${tagLabel(tag)} is missing, which a 3D model must have.`);
+  return { dataSet, syntax, document: part.source, warnings };
+}
+
+async function wrapPixels(
+  given: DicomJson,
+  parts: readonly BulkPart[],
+  first: BulkPart,
+  surroundings: Surroundings,
+): Promise<Wrapped> {
+  const media = mediaOf(first.mediaType);
+  if (!media) return wrapOctets(given, parts, first);
+  if (media.kind === "document") throw metadataFault(0x7fe00010, `has a bulk data part of ${first.mediaType}`);
+  const pixels = await media.read?.(first.source);
+  const { syntax, warnings } = syntaxOf(first, media, pixels);
+  const frames: ByteSource[] = [];
+  for (const { source } of parts) {
+    // Only the frames of files with boxes have a codestream of their own.
+    const { codestream } = pixels?.codestream ? ((await media.read?.(source)) ?? pixels) : {};
+    frames.push(codestream ? sliceOf(source, codestream) : source);
+  }
+  if (media.video && frames.length > 1)
+    throw metadataFault(0x7fe00010, `has ${frames.length} parts of ${first.mediaType}`);
+  const encoding = { syntax, frames, video: media.video };
+  if (!pixels) return { ...encoding, dataSet: given, warnings };
+  const { sopClassUid: implied, modality } = imageClass(pixels, media, frames.length);
+  const byteLength = frames.reduce((sum, frame) => sum + frame.byteLength, 0);
+  const attributes = pixelAttributes(pixels, frames.length, byteLength);
+  const own = completed(completed(given, attributes), imageAttributes(modality));
+  return {
+    ...encoding,
+    dataSet: await identified(own, implied, surroundings),
+    warnings: [...warnings, ...pixels.warnings, ...contradictions(given, attributes)],
+  };
+}
+
+/** Octets are native pixels, unless a transfer syntax says that they are compressed (PS3.18 8.7.3.3). */
+function wrapOctets(given: DicomJson, parts: readonly BulkPart[], first: BulkPart): Wrapped {
+  if (first.mediaType !== "application/octet-stream") {
+    throw metadataFault(
+      0x7fe00010,
+      `has a bulk data part of ${first.mediaType}, for which DICOM has no transfer syntax`,
+    );
+  }
+  const declared = first.transferSyntaxUid ?? given[transferSyntaxUid]?.Value?.[0];
+  const syntax = typeof declared === "string" ? transferSyntaxOf(declared) : explicitVrLittleEndian;
+  if (!syntax) throw new ArchiveError("unknown-transfer-syntax", "The transfer syntax of the bulk data is not a UID.");
+  if (syntax.pixels === "native") return { dataSet: given, syntax: explicitVrLittleEndian, warnings: [] };
+  return {
+    dataSet: given,
+    syntax,
+    frames: parts.map(({ source }) => source),
+    video: syntax.pixels === "video",
+    warnings: [],
+  };
+}
+
+/** What the part declares, if its media type has that transfer syntax (PS3.18 Table 8.7.3-5); else what its header says. */
+function syntaxOf(
+  part: BulkPart,
+  media: PixelMedia,
+  pixels: PixelDescription | undefined,
+): { readonly syntax: TransferSyntax; readonly warnings: readonly string[] } {
+  const { transferSyntaxUid: declared, mediaType } = part;
+  const row = declared === undefined ? undefined : transferSyntaxes.get(declared);
+  if (row?.frameMediaType === media.mediaType) return { syntax: row, warnings: [] };
+  const read = pixels?.transferSyntaxUid ?? media.transferSyntaxUid;
+  const syntax = read === undefined ? undefined : transferSyntaxOf(read);
+  if (!syntax) {
+    const fault = `The ${mediaType} part does not tell a transfer syntax that DICOM has: name it as its parameter.`;
+    throw new ArchiveError("unknown-transfer-syntax", fault);
+  }
+  if (declared === undefined) return { syntax, warnings: [] };
+  return {
+    syntax,
+    warnings: [`The transfer syntax that the part declares is none of ${mediaType}; ${syntax.uid} is.`],
+  };
+}
+
+/** `given` with the UIDs that it lacks, and with patient and study of the instances around it. */
+async function identified(
+  given: DicomJson,
+  classUid: string,
+  { studyInstanceUid: addressed, findStudy }: Surroundings,
+) {
+  const named = given[studyUid]?.Value?.[0] ?? addressed;
+  const study = typeof named === "string" && isUid(named) ? named : newUid();
+  const known = (await findStudy(study)) ?? {};
+  const isSamePatient = isEmpty(given[patientId]) || given[patientId]?.Value?.[0] === known[patientId]?.Value?.[0];
+  const inherited: DicomJson = {};
+  for (const tag of ofStudy) {
+    const attribute = known[tag];
+    if (attribute && !isEmpty(attribute) && (isSamePatient || !tag.startsWith("0010"))) inherited[tag] = attribute;
+  }
+  const uids: DicomJson = {
+    [sopClassUid]: { vr: "UI", Value: [classUid] },
+    [sopInstanceUid]: { vr: "UI", Value: [newUid()] },
+    [studyUid]: { vr: "UI", Value: [study] },
+    [seriesUid]: { vr: "UI", Value: [newUid()] },
+  };
+  return completed(given, { ...uids, ...emptyPatientAndStudy, ...inherited });
+}
+
+/** @throws ArchiveError `missing-identifier` */
+function identifier(dataSet: DicomJson, tag: string): Uid {
+  const value = dataSet[tag]?.Value?.[0];
+  if (typeof value === "string" && isUid(value)) return value;
+  const fault = value === undefined || value === null ? "is missing" : uidRule;
+  throw new ArchiveError("missing-identifier", `${tagLabel(Number.parseInt(tag, 16))} ${fault}.`);
+}
+
+/** @throws ArchiveError `missing-bulk-data` */
+function found(parts: BulkParts, uri: string, tag: number): readonly BulkPart[] {
+  const these = parts.find(uri);
+  if (these.length > 0) return these;
+  const shown = JSON.stringify(uri.slice(0, 100));
+  throw new ArchiveError("missing-bulk-data", `${tagLabel(tag)} refers to ${shown}, and no part of the body is that.`);
+}
+
+function sliceOf({ bytes }: ByteSource, { offset, length }: { offset: number; length: number }): ByteSource {
+  return { byteLength: length, bytes: (from = 0, count = length - from) => bytes(offset + from, count) };
+}
+
+/** Several parts of one name, where they are no frames: one value. */
+function joined(sources: readonly ByteSource[]): ByteSource {
+  const [only] = sources;
+  if (only && sources.length === 1) return only;
+  return {
+    byteLength: sources.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    async *bytes() {
+      for (const source of sources) yield* source.bytes();
+    },
+  };
+}

@@ -1,0 +1,195 @@
+/** Stores instances that come as metadata and bulk data (PS3.18 10.5.1.4): put aside, composed into files, stored. */
+import type { Blobs } from "../../storage/blobs.ts";
+import { isFields, parseJsonDocuments, readDataSet } from "../dicom/json-reader.ts";
+import type { DicomJson } from "../dicom/json.ts";
+import type { Uid } from "../dicom/uid.ts";
+import { parseNativeXml } from "../dicom/xml-reader.ts";
+import { ArchiveError, toArchiveError } from "../errors.ts";
+import { type BulkPart, BulkParts } from "./bulk-parts.ts";
+import { compose, type Surroundings } from "./compose.ts";
+import { Spool } from "./spool.ts";
+import type { StoreLog, StoreOptions, StoreOutcome } from "./store.ts";
+
+/** One part of the body of a request. */
+export interface StorePart extends Omit<BulkPart, "source"> {
+  readonly kind: "json" | "xml" | "file" | "bulk";
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+export interface StorePartsOptions extends StoreOptions {
+  /** Address of the request, which relative references are relative to. */
+  readonly base: string;
+}
+
+/** Metadata of one request, in bytes. Read as objects they take several times as much. */
+const longestMetadata = 64 * 2 ** 20;
+/** Instances that are being stored at the same time. */
+const mostAtOnce = 8;
+
+type Store = (body: AsyncIterable<Buffer>, options?: StoreOptions) => Promise<StoreOutcome>;
+
+/** An instance to be: its metadata, read when its turn comes, so that a fault in it fails it alone. */
+interface Waiting {
+  readonly read: () => DicomJson;
+  /** Bulk data that is its own without being named. */
+  readonly adopted?: readonly BulkPart[];
+  readonly names: { readonly sopClassUid?: string; readonly sopInstanceUid?: string };
+}
+
+/** Makes the use case over `store`, which every file goes through. */
+export function createStoreParts(
+  blobs: Blobs,
+  store: Store,
+  findStudy: Surroundings["findStudy"],
+  log: StoreLog,
+): (parts: AsyncIterable<StorePart>, options: StorePartsOptions) => Promise<StoreOutcome[]> {
+  /**
+   * Stores the instances of a body, whatever the order of its parts. What is wrong with one is its outcome; what is
+   * wrong with the body is thrown, and then nothing is stored of what came as metadata.
+   * @throws ArchiveError `invalid-request`, `body-too-large`, `metadata-required`, and what the parts throw
+   */
+  return async function storeParts(parts, options) {
+    const spool = new Spool(blobs);
+    try {
+      const bulk = new BulkParts(options.base);
+      const { waiting, files, media } = await readParts(parts, bulk, spool);
+      const outcomes: Promise<StoreOutcome>[] = files.map((file) => store(file.bytes(), options));
+      if (waiting.length === 0) waiting.push(...(await bareMedia(media, options.studyInstanceUid)));
+      const running = new Set<Promise<StoreOutcome>>();
+      for (const instance of waiting) {
+        const outcome = storeOne(instance, bulk, options, waiting.length === 1);
+        outcomes.push(outcome);
+        running.add(outcome);
+        void outcome.then(() => running.delete(outcome));
+        if (running.size >= mostAtOnce) await Promise.race(running);
+      }
+      const done = await Promise.all(outcomes);
+      const leftOver = bulk.leftOver();
+      return leftOver.length === 0 ? done : done.map((outcome) => withWarnings(outcome, leftOver));
+    } finally {
+      await spool.clear().catch((error: unknown) => log.warn({ err: error }, "parts put aside stay as orphan objects"));
+    }
+  };
+
+  async function storeOne(
+    { read, adopted, names }: Waiting,
+    bulk: BulkParts,
+    options: StorePartsOptions,
+    isOnly: boolean,
+  ): Promise<StoreOutcome> {
+    try {
+      const dataSet = read();
+      const own = adopted ?? (isOnly ? bulk.adopt(dataSet) : []);
+      const { file, warnings } = await compose(dataSet, bulk, own, { ...options, findStudy });
+      return withWarnings(await store(file, options), warnings);
+    } catch (thrown) {
+      const error = toArchiveError(thrown);
+      if (error.code === "internal") log.warn({ err: thrown }, "an instance could not be composed");
+      return { status: "failed", error, ...names };
+    }
+  }
+
+  /** Media without metadata belong to the patient of the study that is addressed; no patient is made up. */
+  async function bareMedia(media: readonly BulkPart[], study: Uid | undefined): Promise<Waiting[]> {
+    if (media.length === 0) throw new ArchiveError("invalid-multipart", "The body holds no part.");
+    if (study === undefined || !(await findStudy(study))) {
+      throw new ArchiveError(
+        "metadata-required",
+        `${media[0]?.mediaType} alone can be stored into a study that is in the archive, whose patient it gets; ` +
+          "else send it with metadata, as multipart/related of application/dicom+json and the media.",
+      );
+    }
+    return media.map((part) => ({ read: () => ({}), adopted: [part], names: {} }));
+  }
+}
+
+interface ReadParts {
+  readonly waiting: Waiting[];
+  readonly files: readonly { readonly bytes: () => AsyncIterable<Buffer> }[];
+  readonly media: readonly BulkPart[];
+}
+
+async function readParts(parts: AsyncIterable<StorePart>, bulk: BulkParts, spool: Spool): Promise<ReadParts> {
+  const waiting: Waiting[] = [];
+  const files: ReadParts["files"][number][] = [];
+  const media: BulkPart[] = [];
+  let left = longestMetadata;
+  for await (const { kind, body, ...named } of parts) {
+    if (kind === "json" || kind === "xml") {
+      const bytes = await gathered(body, left);
+      left -= bytes.length;
+      waiting.push(...(kind === "json" ? jsonInstances(bytes) : [xmlInstance(bytes)]));
+      continue;
+    }
+    const source = await spool.add(body);
+    if (kind === "file") files.push(source);
+    else {
+      const part = { ...named, source };
+      media.push(part);
+      bulk.add(part);
+    }
+  }
+  return { waiting, files, media };
+}
+
+async function gathered(body: AsyncIterable<Uint8Array>, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > limit) {
+      throw new ArchiveError("body-too-large", `The metadata of the request have more than ${longestMetadata} bytes.`);
+    }
+    chunks.push(Buffer.from(chunk));
+  }
+  return Buffer.concat(chunks);
+}
+
+function jsonInstances(bytes: Buffer): Waiting[] {
+  return parseJsonDocuments(textOf(bytes)).map((document) => ({
+    read: () => readDataSet(document),
+    names: {
+      ...nameOf(document, "00080016", "sopClassUid"),
+      ...nameOf(document, "00080018", "sopInstanceUid"),
+    },
+  }));
+}
+
+function xmlInstance(bytes: Buffer): Waiting {
+  try {
+    const dataSet = parseNativeXml(textOf(bytes));
+    const names = {
+      ...nameOf(dataSet, "00080016", "sopClassUid"),
+      ...nameOf(dataSet, "00080018", "sopInstanceUid"),
+    };
+    return { read: () => dataSet, names };
+  } catch (error) {
+    const fail = () => {
+      throw error;
+    };
+    return { read: fail, names: {} };
+  }
+}
+
+/** A UID for the response, out of metadata that may be malformed. */
+function nameOf<Name extends string>(document: unknown, tag: string, name: Name): { [Key in Name]?: string } {
+  const attribute = isFields(document) ? document[tag] : undefined;
+  const values = isFields(attribute) ? attribute["Value"] : undefined;
+  const value: unknown = Array.isArray(values) ? values[0] : undefined;
+  const named: { [Key in Name]?: string } = {};
+  if (typeof value === "string") named[name] = value.slice(0, 128);
+  return named;
+}
+
+function textOf(bytes: Buffer): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new ArchiveError("invalid-request", "The metadata are not text in UTF-8.", { cause });
+  }
+}
+
+function withWarnings(outcome: StoreOutcome, warnings: readonly string[]): StoreOutcome {
+  if (outcome.status === "failed" || warnings.length === 0) return outcome;
+  return { ...outcome, warnings: [...outcome.warnings, ...warnings] };
+}
