@@ -11,6 +11,9 @@ const idleTimeout = 120_000;
 /** Milliseconds that a client gets to read the answer to what was no request. */
 const linger = 1000;
 
+/** Every method that some address answers. */
+const methods = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
+
 /** What Node found, and what is answered. Anything else is a malformed request. */
 const faults: Readonly<Record<string, readonly [code: ErrorCode, sentence: string]>> = {
   HPE_HEADER_OVERFLOW: ["headers-too-long", "The request line and headers are longer than 64 KiB."],
@@ -43,7 +46,9 @@ export function createListener(handle: RequestListener, timing: ServerOptions = 
   const ended = new WeakSet<Duplex>();
   server.on("request", (request, response) => {
     underWay.set(request.socket, response);
-    handle(request, response);
+    // RFC 9110 9.3.7: OPTIONS of the server as a whole.
+    if (request.method === "OPTIONS" && request.url === "*") response.writeHead(204, { Allow: methods }).end();
+    else handle(request, response);
   });
   server.on("checkExpectation", (_request, response: ServerResponse) => {
     const error = new ArchiveError("expectation-failed", "Expect is not 100-continue.");
@@ -85,7 +90,7 @@ function lastAnswer(error: ArchiveError) {
     "X-Content-Type-Options": "nosniff",
     Date: new Date().toUTCString(),
     Connection: "close",
-    ...(status === 405 && { Allow: "GET, HEAD, POST, PUT, DELETE, OPTIONS" }),
+    ...(status === 405 && { Allow: methods }),
   };
   return { status, fields, body };
 }

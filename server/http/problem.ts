@@ -9,13 +9,20 @@ export interface ErrorLog {
   readonly debug: (fields: Readonly<Record<string, unknown>>, message: string) => void;
 }
 
+/** Seconds after which a client may ask again while the database or the storage does not answer (RFC 9110 10.2.3). */
+const retryAfter = "10";
+
 /** The problem document of an error. */
 export function problemOf(error: ArchiveError): Reply & { readonly body: string } {
   const { httpStatus, title } = error.answer;
   const document = { type: `urn:noctis:error:${error.code}`, title, status: httpStatus, detail: error.message };
   return {
     status: httpStatus,
-    headers: { "Content-Type": "application/problem+json", "Cache-Control": "no-store" },
+    headers: {
+      "Content-Type": "application/problem+json",
+      "Cache-Control": "no-store",
+      ...(httpStatus === 503 && { "Retry-After": retryAfter }),
+    },
     body: JSON.stringify({ ...document, code: error.code }),
   };
 }

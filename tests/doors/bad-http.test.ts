@@ -105,6 +105,11 @@ describe("what is no good request", () => {
     assert.equal(status, 200);
   });
 
+  it("is not OPTIONS of the server as a whole", async () => {
+    const { status, headers } = await rawRequest(server.url, ["OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"], 300);
+    assert.deepEqual([status, headers.get("allow")], [204, "GET, HEAD, POST, PUT, DELETE, OPTIONS"]);
+  });
+
   it("leaves a server that answers", async () => {
     assert.equal((await fetch(`${server.url}/health/ready`)).status, 200);
     assert.equal((await fetch(`${server.url}${studies}`)).status, 200);

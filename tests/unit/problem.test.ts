@@ -36,6 +36,11 @@ describe("problem documents", () => {
     });
   });
 
+  it("say when to ask again where that may help", () => {
+    assert.equal(problemOf(new ArchiveError("database-unavailable", "It is away.")).headers?.["Retry-After"], "10");
+    assert.equal(problemOf(new ArchiveError("internal", "It broke.")).headers?.["Retry-After"], undefined);
+  });
+
   it("answer what is thrown, and keep headers that were set before", async () => {
     const { status, type, headers, text, logged } = await answerOf((ctx) => {
       ctx.set("Access-Control-Allow-Origin", "*");
