@@ -69,13 +69,16 @@ export type Condition =
    * and `anyOf` of studies and series are found by a GIN index instead.
    */
   | { readonly level: Level; readonly document: DocumentCondition }
-  /** Every word is in a name of the attribute whose keys these are; by a GIN index, but for patterns. */
-  | { readonly level: Level; readonly nameWords: readonly NameWord[] }
+  /**
+   * Every word is in a name of the attribute whose keys these are; by a GIN index, but for patterns. `orWithoutKeys`:
+   * or the row was written before names had keys.
+   */
+  | { readonly level: Level; readonly nameWords: readonly NameWord[]; readonly orWithoutKeys?: true }
   /** Some series of the study has a modality that matches; `none`: no series has one. */
   | { readonly modalitiesInStudy: Match | "none" }
   /** Some instance of the study is of one of the classes. */
   | { readonly sopClassesInStudy: readonly string[] }
-  /** Counts the series of every study that the other conditions leave; `seriesInstances` is a column. */
+  /** Counts the series of every study, whatever the other conditions are; `seriesInstances` is a column. */
   | { readonly related: RelatedCount; readonly count: number }
   /** Instance Availability (0008,0056) of every row, ONLINE, matches. */
   | { readonly instanceAvailability: Match }

@@ -18,8 +18,8 @@ function conditionSql(condition: Condition): Sql {
   if ("modalitiesInStudy" in condition) return modalitySql(condition.modalitiesInStudy);
   if ("sopClassesInStudy" in condition) return sopClassSql(condition.sopClassesInStudy);
   if ("instanceAvailability" in condition) return scalarSql("'ONLINE'::text", condition.instanceAvailability);
-  if ("related" in condition) return { text: `${related[condition.related]} = ?`, bindings: [condition.count] };
-  if ("nameWords" in condition) return all(condition.nameWords.map((word) => nameWordSql(condition.level, word)));
+  if ("related" in condition) return { text: related[condition.related], bindings: [condition.count] };
+  if ("nameWords" in condition) return nameWordsSql(condition);
   if ("column" in condition) return scalarSql(`${condition.level}.${condition.column}`, condition.match);
   const { level, document } = condition;
   const found = documentSql(`${level}.attributes`, document);
@@ -55,11 +55,15 @@ function sopClassSql(sopClassUids: readonly string[]): Sql {
 }
 
 const related: Readonly<Record<RelatedCount, string>> = {
-  studySeries: "(select count(*) from series as of_study where of_study.study_id = study.id)",
-  studyInstances:
-    "(select coalesce(sum(instance_count), 0) from series as of_study where of_study.study_id = study.id)",
-  seriesInstances: "series.instance_count",
+  studySeries: "study.id in (select study_id from series group by study_id having count(*) = ?)",
+  studyInstances: "study.id in (select study_id from series group by study_id having sum(instance_count) = ?)",
+  seriesInstances: "series.instance_count = ?",
 };
+
+function nameWordsSql({ level, nameWords, orWithoutKeys }: Extract<Condition, { nameWords: unknown }>): Sql {
+  const found = all(nameWords.map((word) => nameWordSql(level, word)));
+  return orWithoutKeys ? any([found, { text: `${level}.name_keys is null`, bindings: [] }]) : found;
+}
 
 function nameWordSql(level: string, { keys, patterns }: NameWord): Sql {
   const column = `${level}.name_keys`;

@@ -2,12 +2,13 @@
 import { doubleMetaphone } from "double-metaphone";
 import type { NameWord } from "../../storage/catalog-match.ts";
 
-/** Words of one attribute that get keys, and characters of a word: a name has 64 in each group (PS3.5 6.2). */
-const mostWords = 64;
+/** Words of a component group that get keys: as many as a name of 500 characters has, which is the longest in a column. */
+const mostWords = 250;
+/** Characters of a word: a component group has 64 (PS3.5 6.2). */
 const longestWord = 64;
 
 /** Between words: delimiters of components and groups (PS3.5 6.2.1), and what people write for them. */
-const delimiters = /[\^=\s,.;()/\-\u2010-\u2015\u3000\u30fb]+/u;
+const delimiters = /[\\^=\s,.;()/\-\u2010-\u2015\u3000\u30fb]+/u;
 
 /** Letters that have no accent to be taken off. */
 const foldings: Readonly<Record<string, string>> = {
@@ -21,6 +22,7 @@ const foldings: Readonly<Record<string, string>> = {
   ł: "l",
   ħ: "h",
   ı: "i",
+  ς: "σ",
 };
 
 /**
@@ -61,6 +63,11 @@ export function nameWords(tag: string, key: string): readonly NameWord[] {
   });
 }
 
+/** The words that a name must have to match `key` literally, to be found by their keys: those without a wildcard. */
+export function literalWords(tag: string, key: string): readonly NameWord[] {
+  return words(key).flatMap((word) => (/[*?]/.test(word) ? [] : [{ keys: [`${tag}=${word}`], patterns: [] }]));
+}
+
 /** The component groups of a name in DICOM JSON (PS3.18 F.2.2): Alphabetic, Ideographic, Phonetic. */
 function groupsOf(name: unknown): readonly string[] {
   if (typeof name !== "object" || name === null) return [];
@@ -79,7 +86,7 @@ function words(text: string): readonly string[] {
     .replaceAll(/[\u0300-\u036f'’ʼ`]/gu, "")
     .normalize("NFC")
     .toLowerCase()
-    .replaceAll(/[ßæœøđðþłħı]/gu, (letter) => foldings[letter] ?? letter)
+    .replaceAll(/[ßæœøđðþłħıς]/gu, (letter) => foldings[letter] ?? letter)
     .split(delimiters)
     .filter((word) => word !== "")
     .slice(0, mostWords)

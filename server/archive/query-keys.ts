@@ -5,7 +5,7 @@ import { ArchiveError } from "../errors.ts";
 import { keywordOf } from "./attribute-name.ts";
 import { attributeByTag, type Level, type LevelAttribute, patientAttributes, type SearchLevel } from "./attributes.ts";
 import { isBelow } from "./levels.ts";
-import { nameWords } from "./name-keys.ts";
+import { literalWords, nameWords } from "./name-keys.ts";
 import { computedKeys, neverMatched } from "./query-computed.ts";
 import { dateTimeRange } from "./query-date-time.ts";
 import { asksForEmpty, isUniversal, type Key, type MatchingRules } from "./query-key.ts";
@@ -59,6 +59,7 @@ export function matchKeys(level: SearchLevel, keys: readonly Key[], rules: Match
     const collected = collect(keysOfLevel, 0, rules);
     unmatched.push(...collected.unmatched);
     conditions.push(...collected.found.map((condition) => onColumn(ofLevel, condition)));
+    conditions.push(...keysOfLevel.flatMap((key) => byWords(ofLevel, key)));
   }
   return { conditions, unmatched, literalNames };
 }
@@ -66,6 +67,13 @@ export function matchKeys(level: SearchLevel, keys: readonly Key[], rules: Match
 /** The words of a name to be found by their sound; none of what is no name, or has no words: that is matched literally. */
 function wordsOf({ tag, vr }: LevelAttribute, { path, value }: Key): readonly NameWord[] {
   return vr === "PN" && path.length === 1 ? nameWords(tag, value) : [];
+}
+
+/** What a literal name needs, too: its words lead to it by an index, whatever stands around them. */
+function byWords(level: Level, { path, value }: Key): readonly Condition[] {
+  const [tag = "", ...below] = path;
+  const words = below.length === 0 && isName(tag) && value !== '""' ? literalWords(tag, value) : [];
+  return words.length === 0 ? [] : [{ level, nameWords: words, orWithoutKeys: true }];
 }
 
 function isName(tag: string): boolean {

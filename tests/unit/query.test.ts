@@ -13,8 +13,9 @@ const parse = (pairs: Pairs, scope: SearchScope = { level: "study" }) => parseQu
 /** The one condition that a key becomes; undefined when none. */
 function matchOf(name: string, value: string, level: SearchScope["level"] = "instance") {
   const { conditions } = parse([[name, value]], { level }).search;
-  assert.ok(conditions.length < 2);
-  const [condition] = conditions;
+  // Beside what a name must match stands what leads to it by an index.
+  const [condition, ...others] = conditions.filter((each) => !("nameWords" in each && each.orWithoutKeys));
+  assert.deepEqual(others, []);
   if (condition && "modalitiesInStudy" in condition) {
     return condition.modalitiesInStudy === "none" ? undefined : condition.modalitiesInStudy;
   }
