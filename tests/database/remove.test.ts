@@ -71,6 +71,40 @@ describe("removal", () => {
     assert.equal(restored.filter((one) => one?.restored === 1).length, 1);
   });
 
+  it("replaces in two processes at once, with removals between, and loses nothing", async (t) => {
+    const second = await connectDatabase({ url: database.url });
+    t.after(() => second.destroy());
+    const catalogs = [catalog, createCatalog(second)];
+    const series = ["5.1", "5.2", "5.3"];
+    const state = { committed: 0, replaced: 0, removed: 0 };
+    const works = Array.from({ length: 30 }, async (_, round) => {
+      const one = catalogs[round % 2] ?? catalog;
+      if (round % 6 === 5) {
+        const removal = await one.removals.remove({ studyInstanceUid: "5" }, { keepDays });
+        state.removed += removal?.instanceCount ?? 0;
+        return;
+      }
+      const records = series.map((uid) => {
+        const record = catalogRecord("5", uid, `${uid}.1`);
+        return { ...record, instance: { ...record.instance, sha256: Buffer.from([round]) } };
+      });
+      const ordered = round % 4 < 2 ? records : records.toReversed();
+      for (const { status } of await one.commit(ordered, { replaceKeepingDays: keepDays })) {
+        if (status === "committed") state.committed += 1;
+        if (status === "replaced") state.replaced += 1;
+      }
+    });
+    await Promise.all(works);
+    assert.equal(state.committed + state.replaced, 25 * 3);
+    const left = await counted("5");
+    assert.equal(left.counted, left.there);
+    assert.equal(left.there, state.committed - state.removed);
+    const { count } =
+      (await database.knex("removed_instance").whereLike("sop_instance_uid", "5.%").count({ count: "*" }).first()) ??
+      {};
+    assert.equal(count, state.replaced + state.removed);
+  });
+
   it("brings back every column, bulk data, frame table and warnings", async () => {
     const record = catalogRecord("3.1", "3.1.1", "3.1.1.1", { instance_number: 4, content_date: "2024-02-29" });
     const full = {
