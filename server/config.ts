@@ -22,6 +22,8 @@ function url(protocols: RegExp, form: string) {
 
 const postgres = url(/^postgres(ql)?:$/, "postgresql://user:password@host:port/database");
 const web = url(/^https?:$/, "https://host:port");
+/** What paths are put behind. */
+const publicUrl = web.refine((text) => !/[?#]/.test(text), "must have neither a query nor a fragment");
 
 const flag = z.enum(["true", "false"], "must be true or false").transform((text) => text === "true");
 
@@ -56,7 +58,7 @@ const exposedHeaders = [
 const schema = z.object({
   HTTP_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on; 0.0.0.0 for every interface."),
   HTTP_PORT: port.default(8080).describe("Port to listen on; 0 for a free one."),
-  PUBLIC_URL: web.optional().describe("Address under which clients reach the server, when a proxy is in front."),
+  PUBLIC_URL: publicUrl.optional().describe("Address under which clients reach the server, when a proxy is in front."),
   TRUST_PROXY: flag
     .default(true)
     .describe("Whether Forwarded and X-Forwarded-* headers decide the URLs in answers, unless PUBLIC_URL is set."),

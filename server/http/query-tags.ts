@@ -51,7 +51,7 @@ export async function getQueryTag(request: Request<QueryTagParams>): Promise<Rep
 }
 
 /** GET of the instances whose value could not be indexed. */
-export async function listQueryTagErrors(request: Request<QueryTagParams>): Promise<Reply> {
+export async function listTagErrors(request: Request<QueryTagParams>): Promise<Reply> {
   const { archive, query } = request;
   const limit = Math.min(Number(query.get("limit") ?? errorsByDefault), mostErrors);
   const offset = Math.min(Number(query.get("offset") ?? 0), Number.MAX_SAFE_INTEGER);

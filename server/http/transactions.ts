@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { SearchLevel } from "../archive/attributes.ts";
 import { mediaTypes } from "../archive/media-classes.ts";
 import { capabilitiesTypes } from "./capabilities.ts";
+import { contentNegotiation, pageLimit, position, searchQuery, wholeNumber } from "./query-parameters.ts";
 import { tagRequest } from "./query-tags.ts";
 import type { QueryParameter, Transaction } from "./route.ts";
 import { attributeParameters } from "./search-attributes.ts";
@@ -12,84 +13,6 @@ const anyArchive = [500, 503];
 
 const dicomJson = ["application/dicom+json", "application/json"];
 const octets = ["multipart/related", "application/octet-stream"];
-
-/** PS3.18 8.3.3: what overrides headers of the same name. */
-const contentNegotiation: readonly QueryParameter[] = [
-  {
-    name: "accept",
-    meaning: "Media types to answer with; overrides the Accept header (PS3.18 8.3.3.1).",
-    schema: z.string(),
-    repeatable: true,
-    example: "application/dicom+json",
-  },
-  {
-    name: "charset",
-    meaning: "Character sets to answer in (PS3.18 8.3.3.2). Every answer is UTF-8; another wish is passed over.",
-    schema: z.string(),
-    repeatable: true,
-    example: "utf-8",
-  },
-];
-
-const wholeNumber = z.string().regex(/^\d+$/, "is not a whole number of 0 or more");
-
-/** How much of a list of the server's own. */
-const pageLimit = z.string().regex(/^([1-9]\d{0,2}|1000)$/, "is not a whole number from 1 to 1000");
-/** A place in such a list. */
-const position = z.string().regex(/^\d{1,15}$/, "is not a whole number of 0 or more");
-
-/** PS3.18 8.3.4. */
-const searchQuery: readonly QueryParameter[] = [
-  {
-    name: "<attribute>",
-    meaning:
-      "A keyword (PatientName) or tag (00100010) and the value to match (PS3.4 C.2.2.2); empty matches anything.",
-    schema: z.string(),
-    repeatable: true,
-    example: "Doe*",
-  },
-  {
-    name: "includefield",
-    meaning: "Keywords or tags to answer beside those answered by default, joined by comma; or all.",
-    schema: z.string(),
-    repeatable: true,
-    example: "StudyDescription",
-  },
-  {
-    name: "fuzzymatching",
-    meaning: "Whether names may be matched by more than their letters (PS3.18 8.3.4.2).",
-    schema: z.enum(["true", "false"], "is neither true nor false"),
-    example: "false",
-  },
-  {
-    name: "limit",
-    meaning: "Matches to answer at most: 1,000 unless given, 100,000 at most.",
-    schema: wholeNumber,
-    example: "100",
-  },
-  { name: "offset", meaning: "Matches to pass over.", schema: wholeNumber, example: "0" },
-  {
-    name: "orderby",
-    meaning:
-      "Keywords or tags to order by, joined by comma, a minus before those that descend; newest first unless given. " +
-      "Not of PS3.18.",
-    schema: z.string(),
-    repeatable: true,
-    example: "-StudyDate,PatientName",
-  },
-  {
-    name: "cursor",
-    meaning: "Where to go on: of the Link header of the answer before, and not together with offset. Not of PS3.18.",
-    schema: z.string(),
-  },
-  {
-    name: "count",
-    meaning: "Whether X-Total-Count says how many matches there are. Not of PS3.18.",
-    schema: z.enum(["true", "false"], "is neither true nor false"),
-    example: "true",
-  },
-  ...contentNegotiation,
-];
 
 const nothing = { query: [], requestTypes: [] } as const;
 
@@ -298,7 +221,7 @@ export const queryTagRead: Transaction = {
   query: [creatorQuery],
   statuses: [200, 404, ...anyArchive],
 };
-export const queryTagErrorsListed: Transaction = {
+export const tagErrorsListed: Transaction = {
   ...queryTagRead,
   query: [
     creatorQuery,

@@ -30,6 +30,7 @@ describe("config", () => {
 
   it("drops the slash at the end of an address", () => {
     assert.equal(loadConfig({ PUBLIC_URL: "https://pacs.example//" }).PUBLIC_URL, "https://pacs.example");
+    assert.match(faultsOf({ PUBLIC_URL: "https://pacs.example/?a=b" }), /PUBLIC_URL: must have neither a query/);
   });
 
   it("names every fault in one message, also what one setting needs of another", () => {
