@@ -25,6 +25,7 @@ export const errorTable = {
   "body-incomplete": { ...badRequest, title: "The body ended before it was complete" },
   "body-too-large": { ...badRequest, httpStatus: 413, title: "The body is too large" },
   "not-acceptable": { ...processing, httpStatus: 406, title: "No acceptable representation" },
+  "cannot-render": { ...processing, httpStatus: 406, title: "It cannot be rendered" },
   "method-not-allowed": { ...processing, httpStatus: 405, title: "The method is not allowed here" },
   "request-timeout": { ...processing, httpStatus: 408, title: "The request took too long" },
   "content-too-large": { ...processing, httpStatus: 413, title: "The content is too large" },

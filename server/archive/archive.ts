@@ -10,6 +10,7 @@ import { createLocate, type InstanceUids } from "./locate.ts";
 import { parseQuery, type Query, type QueryParameters, type SearchScope } from "./query.ts";
 import { createQueryTags, type QueryTags } from "./query-tags.ts";
 import { createRetrieve, type ResourceUids, type RetrievedInstances, type RetrievedMetadata } from "./retrieve.ts";
+import { createRendered, type RenderingOptions, type Rendition, type Renditions } from "./rendered.ts";
 import {
   createRetrieveParts,
   type RetrievedBulkData,
@@ -46,6 +47,11 @@ export interface Archive {
   bulkData(uids: InstanceUids, path: string): Promise<RetrievedBulkData>;
   /** Every such value of a study, a series or an instance, or its pixel data alone. */
   allBulkData(uids: ResourceUids, which: "all" | "pixel data"): Promise<RetrievedBulkDataSet>;
+
+  /** What a browser can show of a study, a series, an instance, or frames of an instance. */
+  rendered(uids: ResourceUids, frames: readonly number[] | undefined, options: RenderingOptions): Promise<Renditions>;
+  /** One image that stands for a study, a series, an instance or a frame. */
+  thumbnail(uids: ResourceUids, frame: number | undefined, options: RenderingOptions): Promise<Rendition>;
 
   /** Studies, series and instances as files with names, for an archive or a medium. */
   fileSet(resources: readonly ResourceUids[], options: FileSetOptions): Promise<AsyncIterable<FileSetEntry>>;
@@ -116,6 +122,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     sweep,
     ...createRetrieveParts(blobs, catalog, locate),
     ...createChanges(catalog, changesKeepDays),
+    ...createRendered(blobs, catalog, locate),
     ...createCommitment(blobs, catalog),
     queryTags: createQueryTags(catalog.queryTags),
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),

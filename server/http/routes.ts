@@ -30,6 +30,7 @@ import {
 import { listRemovals, purgeRemoval, removalParams, removeResource, restoreRemoval } from "./remove.ts";
 import type { Reply, Request } from "./reply.ts";
 import { allBulkDataHandler, retrieveBulkData } from "./retrieve-bulk-data.ts";
+import { retrieveRendered, retrieveThumbnail } from "./retrieve-rendered.ts";
 import { retrieveFrames } from "./retrieve-frames.ts";
 import { zipOfList } from "./retrieve-zip.ts";
 import { retrieveInstances } from "./retrieve-instances.ts";
@@ -62,6 +63,8 @@ import {
   shown,
   retrievedParts,
   retrievedPixels,
+  retrievedRendered,
+  retrievedThumbnail,
   stored,
   zipped,
 } from "./transactions.ts";
@@ -106,6 +109,15 @@ export const routes: readonly Route[] = [
   web("GET", `${series}/metadata`, seriesParams, "Retrieve metadata of a series", retrievedMetadata, metadata),
   web("GET", `${instance}/metadata`, instanceParams, "Retrieve metadata of an instance", retrievedMetadata, metadata),
   web("GET", `${instance}/frames/:frames`, frameParams, "Retrieve frames", retrievedFrames, retrieveFrames),
+  ...[
+    { path: study, params: studyParams, what: "a study" },
+    { path: series, params: seriesParams, what: "a series" },
+    { path: instance, params: instanceParams, what: "an instance" },
+    { path: `${instance}/frames/:frames`, params: frameParams, what: "frames" },
+  ].flatMap(({ path, params, what }) => [
+    web("GET", `${path}/rendered`, params, `Retrieve ${what} rendered`, retrievedRendered, retrieveRendered),
+    web("GET", `${path}/thumbnail`, params, `Retrieve a thumbnail of ${what}`, retrievedThumbnail, retrieveThumbnail),
+  ]),
   web("GET", `${study}/bulkdata`, studyParams, "Retrieve the values of a study", retrievedParts, bulkData),
   web("GET", `${series}/bulkdata`, seriesParams, "Retrieve the values of a series", retrievedParts, bulkData),
   web("GET", `${instance}/bulkdata`, instanceParams, "Retrieve the values of an instance", retrievedParts, bulkData),

@@ -5,6 +5,7 @@ import { mediaTypes } from "../archive/media-classes.ts";
 import { capabilitiesTypes } from "./capabilities.ts";
 import { contentNegotiation, pageLimit, position, searchQuery, wholeNumber } from "./query-parameters.ts";
 import { tagRequest } from "./query-tags.ts";
+import { renderingQuery, thumbnailQuery } from "./rendering-options.ts";
 import type { QueryParameter, Transaction } from "./route.ts";
 import { attributeParameters } from "./search-attributes.ts";
 
@@ -114,6 +115,19 @@ export const retrievedBulkData: Transaction = {
 export const retrievedParts: Transaction = {
   ...retrieved,
   section: "PS3.18 10.4.1.1.5",
+};
+export const retrievedRendered: Transaction = {
+  ...retrieved,
+  section: "PS3.18 10.4.1.1.3",
+  query: [...renderingQuery, ...contentNegotiation],
+  responseTypes: ["image/jpeg", "application/pdf", "text/xml", "video/mp4", "video/mpeg", "multipart/related"],
+  statuses: [...retrieved.statuses, ...ranged],
+};
+export const retrievedThumbnail: Transaction = {
+  ...retrievedRendered,
+  section: "PS3.18 10.4.1.1.4",
+  query: [...thumbnailQuery, ...contentNegotiation],
+  responseTypes: ["image/jpeg", "multipart/related"],
 };
 export const retrievedPixels: Transaction = {
   ...retrieved,
