@@ -17,7 +17,7 @@ export type Position = readonly ColumnValue[];
 
 /** The text of an `order by`. Columns are of the archive's own table, never a client's. */
 export function orderSql(order: Order): string {
-  return order.map((key) => `${nameOf(key)} ${key.descending ? "desc" : "asc"} nulls last`).join(", ");
+  return order.map((key) => `${nameOf(key)} ${key.descending ? "desc" : "asc"}${nullsOf(key)}`).join(", ");
 }
 
 /** The text of an expression that gives the `Position` of a row: dates and times come out of JSON as they go back in. */
@@ -43,12 +43,31 @@ export function behindSql(order: Order, position: Position): [sql: string, bindi
       continue;
     }
     const beyond = `${name} ${key.descending ? "<" : ">"} ?`;
-    alternatives.push([...equal, key.column === "id" ? beyond : `(${beyond} or ${name} is null)`].join(" and "));
+    alternatives.push([...equal, isId(key) ? beyond : `(${beyond} or ${name} is null)`].join(" and "));
     bindings.push(...bound, value);
     equal.push(`${name} = ?`);
     bound.push(value);
   }
   return [`(${alternatives.join(" or ") || "false"})`, bindings];
+}
+
+/**
+ * A condition that most rows behind `position` meet, and all rows that do come before those that do not: the first key
+ * has a value from that of `position` on. An index finds them without passing over what lies before. Undefined when
+ * there are none.
+ */
+export function nearlyBehindSql([key]: Order, [value]: Position): [sql: string, bindings: ColumnValue[]] | undefined {
+  if (!key || value === null || value === undefined) return undefined;
+  return [`${nameOf(key)} ${key.descending ? "<=" : ">="} ?`, [value]];
+}
+
+/** An index of ids that descend has no word on nulls, of which there are none; with one it would not serve. */
+function nullsOf(key: OrderKey): string {
+  return isId(key) ? "" : " nulls last";
+}
+
+function isId({ column }: OrderKey): boolean {
+  return column === "id";
 }
 
 function nameOf({ level, column }: OrderKey): string {

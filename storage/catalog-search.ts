@@ -1,7 +1,7 @@
 /** Searches of the catalog: conditions on typed columns in, rows of DICOM JSON by level out, a page at a time. */
 import type { Knex } from "knex";
 import type { Condition, Level } from "./catalog-match.ts";
-import { behindSql, type Order, orderSql, type Position, positionSql } from "./catalog-order.ts";
+import { behindSql, nearlyBehindSql, type Order, orderSql, type Position, positionSql } from "./catalog-order.ts";
 import { newestOfPatientSql, patientCounts } from "./catalog-patients.ts";
 import type { LevelDocument } from "./catalog-records.ts";
 import { meeting } from "./catalog-where.ts";
@@ -54,8 +54,8 @@ export interface SearchRow {
 
 /** The matches of one search. */
 export interface SearchResult {
-  /** Once; a page of them in memory at a time, and no connection held between two pages. */
-  readonly rows: AsyncIterable<SearchRow>;
+  /** Once; a page of rows in memory at a time, and no connection held between two pages. */
+  readonly pages: AsyncIterable<readonly SearchRow[]>;
   /** Where the last of them stands in the order; undefined when there are no matches behind it. */
   readonly last: Position | undefined;
   /** See `Search.asOf`; undefined when it is no search for patients, or found none. */
@@ -64,9 +64,11 @@ export interface SearchResult {
   readonly count: number | undefined;
 }
 
-/** Rows in memory at a time: as many as a search without limit answers, so that it takes one statement. */
-const pageSize = 1000;
-/** The same with metadata, which may be some hundred kilobytes a row. */
+/** Rows of the first page: as many as a search without limit answers, so that it takes one statement. */
+const firstPageSize = 1000;
+/** Rows of the pages that follow. */
+const pageSize = 250;
+/** Rows of every page with metadata, which may be some hundred kilobytes a row. */
 const pageSizeWithMetadata = 100;
 
 /** The metadata of the instance found, or of the first one of the series or study found. */
@@ -99,15 +101,15 @@ const sopClasses = `
  */
 export async function searchCatalog(knex: Knex, search: Search): Promise<SearchResult> {
   const count = search.count ? await countMatches(knex, search) : undefined;
-  const size = Math.min(search.limit, pageSizeOf(search));
-  if (size === 0) return { rows: pages(knex, search, [], []), last: undefined, asOf: undefined, count };
+  const size = Math.min(search.limit, search.metadata ? pageSizeWithMetadata : firstPageSize);
+  if (size === 0) return { pages: pages(knex, search, [], []), last: undefined, asOf: undefined, count };
   const first = await firstPage(knex, search, size);
   const rows = first.slice(0, size);
   const last = (first.length > size && rows.at(-1)?.position) || undefined;
   const asOf = search.asOf ?? rows.at(0)?.as_of;
-  if (!last || search.limit === size) return { rows: pages(knex, search, rows, []), last, asOf, count };
+  if (!last || search.limit === size) return { pages: pages(knex, search, rows, []), last, asOf, count };
   const rest = await idsBehind(knex, { ...search, ...(asOf !== undefined && { asOf }) }, last, search.limit - size);
-  return { rows: pages(knex, search, rows, rest.ids), last: rest.last, asOf, count };
+  return { pages: pages(knex, search, rows, rest.ids), last: rest.last, asOf, count };
 }
 
 type FoundRow = SearchRow & { readonly position: Position | null; readonly as_of?: number };
@@ -117,19 +119,24 @@ async function* pages(
   search: Search,
   first: readonly SearchRow[],
   ids: readonly number[],
-): AsyncGenerator<SearchRow, void, undefined> {
-  yield* first;
-  const size = pageSizeOf(search);
-  for (let at = 0; at < ids.length; at += size) yield* await rowsOfIds(knex, search, ids.slice(at, at + size));
-}
-
-function pageSizeOf({ metadata }: Search): number {
-  return metadata ? pageSizeWithMetadata : pageSize;
+): AsyncGenerator<readonly SearchRow[], void, undefined> {
+  yield first;
+  const size = search.metadata ? pageSizeWithMetadata : pageSize;
+  for (let at = 0; at < ids.length; at += size) yield await rowsOfIds(knex, search, ids.slice(at, at + size));
 }
 
 /** One row more than `size` tells whether there are more; row `size` says where it stands. */
 async function firstPage(knex: Knex, search: Search, size: number): Promise<FoundRow[]> {
-  const found = matching(knex, search, search.behind)
+  const nearly = search.behind && nearlyBehindSql(search.order, search.behind);
+  if (nearly) {
+    const page = await pageOf(knex, search, size, matching(knex, search, search.behind).whereRaw(...nearly));
+    if (page.length > size) return page;
+  }
+  return pageOf(knex, search, size, matching(knex, search, search.behind));
+}
+
+async function pageOf(knex: Knex, search: Search, size: number, matches: Knex.QueryBuilder): Promise<FoundRow[]> {
+  const found = matches
     .select(columns[search.level])
     .select(search.level === "patient" ? knex.raw("(select max(id) from study) as as_of") : [])
     .select(rankAndPosition(knex, search.order, search.offset + size))

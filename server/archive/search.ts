@@ -31,13 +31,15 @@ const inflate = promisify(inflateRaw);
  * @param urlOf makes a URL of a path below the DICOMweb root
  */
 export async function search(catalog: Catalog, query: Query, urlOf: (path: string) => string): Promise<SearchAnswers> {
-  const { rows, last, asOf, count } = await catalog.search(query.search);
+  const { pages, last, asOf, count } = await catalog.search(query.search);
   const { level } = query.scope;
   const wanted = wantedLevels(query);
   async function* answers(): AsyncGenerator<SearchAnswer, void, undefined> {
-    for await (const row of rows) {
-      const answer = level === "patient" ? patientOf(row, query) : answerOf(row, query, wanted, urlOf);
-      yield row.metadata ? { ...(await fieldsOfMetadata(row.metadata, query, urlOf)), ...answer } : answer;
+    for await (const rows of pages) {
+      for (const row of rows) {
+        const answer = level === "patient" ? patientOf(row, query) : answerOf(row, query, wanted, urlOf);
+        yield row.metadata ? { ...(await fieldsOfMetadata(row.metadata, query, urlOf)), ...answer } : answer;
+      }
     }
   }
   const cursor = last && toCursor(level, query.paging.order, { behind: last, ...(asOf !== undefined && { asOf }) });
