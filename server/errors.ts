@@ -87,6 +87,18 @@ export const errorTable = {
     failureReason: 0xa900,
     title: "The instance belongs to another study than the one addressed",
   },
+  "wrong-category": {
+    httpStatus: 409,
+    dimseStatus: 0x0122,
+    failureReason: 0x0122,
+    title: "The SOP class does not belong here",
+  },
+  "wrong-instance": {
+    httpStatus: 409,
+    dimseStatus: 0xa900,
+    failureReason: 0xa900,
+    title: "The instance is another than the one addressed",
+  },
   "different-duplicate": {
     httpStatus: 409,
     dimseStatus: 0x0111,

@@ -6,7 +6,11 @@ import { all, any, scalarSql, type Sql } from "./catalog-sql.ts";
 
 /** `query` with `condition`. */
 export function meeting(query: Knex.QueryBuilder, condition: Condition): Knex.QueryBuilder {
-  const { text, bindings } = conditionSql(condition);
+  return restricted(query, conditionSql(condition));
+}
+
+/** `query` with what `sql` says. */
+export function restricted(query: Knex.QueryBuilder, { text, bindings }: Sql): Knex.QueryBuilder {
   return query.whereRaw(
     text,
     bindings.map((value) => (typeof value === "object" ? [...value] : value)),

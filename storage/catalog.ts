@@ -6,6 +6,7 @@ import { type CommitmentCatalog, createCommitmentCatalog } from "./catalog-commi
 import { createRemovalCatalog, type RemovalCatalog } from "./catalog-removals.ts";
 import { createLocks, type WithLock } from "./catalog-locks.ts";
 import { createNameKeysCatalog, type NameKeysCatalog } from "./catalog-name-keys.ts";
+import { createNonPatientCatalog, type NonPatientCatalog } from "./catalog-non-patient.ts";
 import {
   findBulkData,
   findBulkDataPaths,
@@ -65,6 +66,8 @@ export interface Catalog {
   readonly changes: ChangeCatalog;
   /** What was removed, and what becomes of it. */
   readonly removals: RemovalCatalog;
+  /** Instances that belong to no patient. */
+  readonly nonPatient: NonPatientCatalog;
   /** Storage commitment. */
   readonly commitments: CommitmentCatalog;
   /** Resolves when PostgreSQL answers. */
@@ -109,6 +112,7 @@ export function createCatalog(knex: Knex): Catalog {
     nameKeys: createNameKeysCatalog(knex),
     changes: createChangeCatalog(knex),
     removals: createRemovalCatalog(knex, known),
+    nonPatient: createNonPatientCatalog(knex),
     commitments: createCommitmentCatalog(knex),
     check: () => databaseError(async () => void (await knex.raw("select 1"))),
   };

@@ -7,6 +7,7 @@ import { fillNameKeys } from "./fill-name-keys.ts";
 import { createFileSet, type FileSetEntry, type FileSetOptions } from "./file-set.ts";
 import { createRemove, type Removal, type RemovalPage, type Restored } from "./remove.ts";
 import { createLocate, type InstanceUids } from "./locate.ts";
+import { createNonPatient, type NonPatient } from "./non-patient.ts";
 import { parseQuery, type Query, type QueryParameters, type SearchScope } from "./query.ts";
 import { createQueryTags, type QueryTags } from "./query-tags.ts";
 import { createRetrieve, type ResourceUids, type RetrievedInstances, type RetrievedMetadata } from "./retrieve.ts";
@@ -79,6 +80,8 @@ export interface Archive {
   /** Works out the answers that processes owe which have ended. */
   finishAbandonedCommitments(): Promise<void>;
 
+  /** Instances that belong to no patient. */
+  readonly nonPatient: NonPatient;
   /** Attributes that are made searchable beside those of the table. */
   readonly queryTags: QueryTags;
 
@@ -124,6 +127,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     ...createChanges(catalog, changesKeepDays),
     ...createRendered(blobs, catalog, locate),
     ...createCommitment(blobs, catalog),
+    nonPatient: createNonPatient(blobs, catalog),
     queryTags: createQueryTags(catalog.queryTags),
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),
     check: async () => void (await Promise.all([blobs.check(), catalog.check()])),

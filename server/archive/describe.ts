@@ -10,6 +10,7 @@ import { isUid, type Uid, uidFault, uidRule } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 import { computed } from "./attributes.ts";
 import { indexLevel } from "./index-values.ts";
+import { nonPatientCategoryOf } from "./non-patient-categories.ts";
 import { tagValuesOf } from "./query-tag-values.ts";
 
 /** The UIDs that make an instance what it is (PS3.3 C.12.1, C.7.2.1, C.7.3.1). */
@@ -38,12 +39,20 @@ const tag = {
 
 /**
  * The identifiers of a file. A SOP Class UID that is only in the file meta information counts.
- * @throws ArchiveError `missing-identifier`, naming the attribute
+ * @throws ArchiveError `missing-identifier`, naming the attribute; `wrong-category`
  */
 export function identify({ dataSet, meta }: Pick<ScannedFile, "dataSet" | "meta">): Identifiers {
   const classInMeta = textOf(meta, tag.mediaStorageSopClassUid);
+  const sopClassUid = identifier(textOf(dataSet, tag.sopClassUid) ?? classInMeta, "SOPClassUID (0008,0016)");
+  const category = nonPatientCategoryOf(sopClassUid);
+  if (category !== undefined) {
+    throw new ArchiveError(
+      "wrong-category",
+      `Instances of this SOP class belong to no patient, and are stored as ${category}.`,
+    );
+  }
   return {
-    sopClassUid: identifier(textOf(dataSet, tag.sopClassUid) ?? classInMeta, "SOPClassUID (0008,0016)"),
+    sopClassUid,
     sopInstanceUid: identifier(textOf(dataSet, tag.sopInstanceUid), "SOPInstanceUID (0008,0018)"),
     studyInstanceUid: identifier(textOf(dataSet, tag.studyInstanceUid), "StudyInstanceUID (0020,000D)"),
     seriesInstanceUid: identifier(textOf(dataSet, tag.seriesInstanceUid), "SeriesInstanceUID (0020,000E)"),

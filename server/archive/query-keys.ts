@@ -87,6 +87,15 @@ function onColumn(level: Level, condition: DocumentCondition): Condition {
   return { level, column, match: condition.match };
 }
 
+/** The conditions of `keys` on one document, whatever its attributes. @throws ArchiveError `invalid-query` */
+export function documentConditions(
+  keys: readonly Key[],
+  rules: MatchingRules,
+): { readonly conditions: readonly DocumentCondition[]; readonly unmatched: readonly string[] } {
+  const { found, unmatched } = collect(keys, 0, rules);
+  return { conditions: found, unmatched };
+}
+
 /** The conditions of keys that go down the same sequences, `depth` of them. */
 function collect(keys: readonly Key[], depth: number, rules: MatchingRules): Collected {
   const found: DocumentCondition[] = [];

@@ -33,7 +33,7 @@ export type QueryParameters = Iterable<readonly [name: string, value: string]>;
 /** Keys in one query: each may cost a look into every document. */
 const mostKeys = 100;
 
-const notMatched = "The attribute is not matched by this search, and was passed over:";
+export const notMatched = "The attribute is not matched by this search, and was passed over:";
 const notAnswered = "The attribute is not answered by this search, and was left out:";
 const literalNames =
   "The fuzzymatching parameter is not supported for items of sequences. Only literal matching has been performed.";
@@ -47,18 +47,12 @@ const timezoneOffsetFromUtc = "00080201";
  * @throws ArchiveError `invalid-query`, naming the parameter
  */
 export function parseQuery(scope: SearchScope, parameters: QueryParameters): Query {
-  const wanted: string[] = [];
-  const keys = new Map<string, Key>();
   const all = [...parameters];
-  for (const [name, value] of all) {
-    if (notKeys.has(name)) continue;
-    if (name === "includefield") wanted.push(...listOf(value));
-    else addKey(keys, name, value);
-  }
+  const { keys, rules, wanted } = readKeys(all);
   const paging = parsePaging(scope.level, all);
-  const matched = matchKeys(scope.level, [...keys.values()], rulesOf(all, keys.get(timezoneOffsetFromUtc)));
+  const matched = matchKeys(scope.level, keys, rules);
   // A matching key is a return key as well (PS3.18 10.6.3.3).
-  const paths = [...keys.values()].map(({ path }) => path);
+  const paths = keys.map(({ path }) => path);
   const { included, unanswered } = includedFields(scope.level, wanted, paths);
   return {
     scope,
@@ -77,6 +71,25 @@ export function parseQuery(scope: SearchScope, parameters: QueryParameters): Que
       metadata: included.ofMetadata.size > 0,
     },
   };
+}
+
+/**
+ * The keys among `parameters`, the rules for them, and the members of `includefield`; the rest is not looked at.
+ * @throws ArchiveError `invalid-query`
+ */
+export function readKeys(parameters: readonly (readonly [name: string, value: string])[]): {
+  readonly keys: readonly Key[];
+  readonly rules: MatchingRules;
+  readonly wanted: readonly string[];
+} {
+  const wanted: string[] = [];
+  const keys = new Map<string, Key>();
+  for (const [name, value] of parameters) {
+    if (notKeys.has(name)) continue;
+    if (name === "includefield") wanted.push(...listOf(value));
+    else addKey(keys, name, value);
+  }
+  return { keys: [...keys.values()], rules: rulesOf(parameters, keys.get(timezoneOffsetFromUtc)), wanted };
 }
 
 /** Parameters that are read elsewhere; `accept` and `charset` by the door. */

@@ -1,5 +1,4 @@
 /** Retrieve what an instance is made of: its frames, and values that its metadata refers to. */
-import { z } from "zod";
 import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import { explicitVrLittleEndian } from "../dicom/transfer-syntax.ts";
@@ -7,7 +6,7 @@ import { ArchiveError } from "../errors.ts";
 import { frameBytes, frameCount } from "./frame-bytes.ts";
 import { type InstanceUids, type Locate, type Located, locatedOf } from "./locate.ts";
 import { absent, type ResourceState, type ResourceUids, stateOf } from "./retrieve.ts";
-import { type ReadableBytes, segmentBytes } from "./stored-bytes.ts";
+import { type ReadableBytes, tabledBytes } from "./stored-bytes.ts";
 
 /** Whose bytes a frame or a value is of. */
 export interface RetrievedSource {
@@ -52,12 +51,6 @@ export interface RetrievedBulkDataSet extends ResourceState {
   readonly transferSyntaxUids: readonly string[];
   readonly values: AsyncIterable<LocatedBulkData>;
 }
-
-const segmentSchema = z.object({ offset: z.int(), length: z.int() });
-const bulkDataSchema = z.object({
-  segments: z.array(segmentSchema),
-  swapWidth: z.union([z.literal(1), z.literal(2), z.literal(4), z.literal(8)]),
-});
 
 const octets = "application/octet-stream";
 const pixelDataPath = "7FE00010";
@@ -132,12 +125,11 @@ export async function bulkDataOf(
   }
   const entry = await catalog.findBulkData(row.id, path);
   if (entry === undefined) throw new ArchiveError("no-such-bulk-data", "The instance has no bulk data at this path.");
-  const { segments, swapWidth } = bulkDataSchema.parse(entry);
   const isVideo = path === pixelDataPath && syntax.pixels === "video";
   return {
     kind: "value",
     ...sourceOf(located),
-    value: segmentBytes(blobs, row, segments, swapWidth),
+    value: tabledBytes(blobs, row, entry),
     mediaTypes: isVideo ? [octets, syntax.frameMediaType] : [octets],
   };
 }

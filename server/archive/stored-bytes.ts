@@ -1,5 +1,6 @@
 /** The bytes of a stored instance as its frame table counts them: of the object itself, or inflated. */
 import { createInflateRaw } from "node:zlib";
+import { z } from "zod";
 import type { Blobs } from "../../storage/blobs.ts";
 import type { Segment } from "../dicom/data-set.ts";
 import { transferSyntaxOf } from "../dicom/transfer-syntax.ts";
@@ -46,6 +47,18 @@ export function segmentBytes(
       return swapWidth === 1 ? bytes : sliced(bytes, offset, [range]);
     },
   };
+}
+
+const segmentSchema = z.object({ offset: z.int(), length: z.int() });
+const bulkDataSchema = z.object({
+  segments: z.array(segmentSchema),
+  swapWidth: z.union([z.literal(1), z.literal(2), z.literal(4), z.literal(8)]),
+});
+
+/** The value that `entry` of a table of bulk data (server/dicom/json.ts) says, in little endian. */
+export function tabledBytes(blobs: Blobs, place: StoredPlace, entry: unknown): ReadableBytes {
+  const { segments, swapWidth } = bulkDataSchema.parse(entry);
+  return segmentBytes(blobs, place, segments, swapWidth);
 }
 
 /** `bytes` that are at hand, or made at once when the first are pulled. */

@@ -15,6 +15,7 @@ export const studyParams = z.object({ study: uidParam("Study Instance UID (0020,
 export const seriesParams = studyParams.extend({ series: uidParam("Series Instance UID (0020,000E).", "2.25.1002") });
 export const instanceParams = seriesParams.extend({ instance: uidParam("SOP Instance UID (0008,0018).", "2.25.1003") });
 
+export const nonPatientParams = z.object({ uid: uidParam("SOP Instance UID (0008,0018).", "2.25.1005") });
 export const transactionParams = z.object({ transaction: uidParam("Transaction UID (0008,1195).", "2.25.1004") });
 
 /** Most frames in one request: longer lists do not fit into a URL either. */
@@ -39,10 +40,13 @@ const bulkDataPath = z
   .transform((path) => path.toUpperCase());
 
 export const bulkDataParams = instanceParams.extend({ path: bulkDataPath });
+export const nonPatientBulkDataParams = nonPatientParams.extend({ path: bulkDataPath });
 
 export type StudyParams = z.infer<typeof studyParams>;
 export type SeriesParams = z.infer<typeof seriesParams>;
 export type InstanceParams = z.infer<typeof instanceParams>;
+export type NonPatientParams = z.infer<typeof nonPatientParams>;
+export type NonPatientBulkDataParams = z.infer<typeof nonPatientBulkDataParams>;
 export type TransactionParams = z.infer<typeof transactionParams>;
 export type FrameParams = z.infer<typeof frameParams>;
 export type BulkDataParams = z.infer<typeof bulkDataParams>;
@@ -67,6 +71,6 @@ export function parseParams<Schema extends z.ZodType>(schema: Schema, params: un
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const name = issue?.path.join(".") ?? "path";
-  const code = ["study", "series", "instance", "transaction"].includes(name) ? "invalid-uid" : "invalid-request";
+  const code = ["study", "series", "instance", "transaction", "uid"].includes(name) ? "invalid-uid" : "invalid-request";
   throw new ArchiveError(code, `The ${name} in the address ${issue?.message ?? "is malformed"}.`);
 }

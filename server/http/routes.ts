@@ -1,17 +1,21 @@
 /** THE list of routes: method, path, schema of its parameters, summary, transaction (transactions.ts), handler. */
 import type { z } from "zod";
 import type { SearchLevel } from "../archive/attributes.ts";
+import { nonPatientCategories, type NonPatientCategory } from "../archive/non-patient-categories.ts";
 import { capabilitiesHandler } from "./capabilities.ts";
 import { readChanges } from "./changes.ts";
 import { checkCommitment, requestCommitment } from "./commitment.ts";
 import { docsHandler } from "./docs-page.ts";
 import { live, ready } from "./health.ts";
 import { openApiHandler } from "./openapi.ts";
+import { nonPatientBulkData, nonPatientRetrieve, nonPatientSearch, nonPatientStore } from "./non-patient.ts";
 import {
   bulkDataParams,
   frameParams,
   instanceParams,
   noParams,
+  nonPatientBulkDataParams,
+  nonPatientParams,
   type SeriesParams,
   seriesParams,
   type StudyParams,
@@ -45,6 +49,10 @@ import {
   described,
   describedOpenly,
   lively,
+  nonPatientRetrieved,
+  nonPatientSearched,
+  nonPatientStored,
+  nonPatientValue,
   tagErrorsListed,
   queryTagRead,
   queryTagRemoved,
@@ -134,6 +142,8 @@ export const routes: readonly Route[] = [
   route("GET", "/api/changes", noParams, "What happened to instances, in order", changesRead, readChanges),
   route("DELETE", "/api/removed/:removal", removalParams, "Forget what was removed, for good", removed, purgeRemoval),
 
+  ...nonPatientCategories.flatMap(nonPatientRoutes),
+
   web("POST", commitment, transactionParams, "Request storage commitment", commitmentRequested, requestCommitment),
   web("GET", commitment, transactionParams, "Check for the result of a request", commitmentChecked, checkCommitment),
 
@@ -158,6 +168,22 @@ function web<Schema extends z.ZodObject>(
   handle: (request: Request<z.infer<Schema>>) => Promise<Reply>,
 ): Route {
   return route(method, `${dicomWebRoot}${path}`, params, summary, transaction, handle);
+}
+
+function nonPatientRoutes(category: NonPatientCategory): Route[] {
+  const all = `/${category}`;
+  const one = `${all}/:uid`;
+  const store = nonPatientStore(category);
+  const retrieve = nonPatientRetrieve(category);
+  const value = nonPatientBulkData(category);
+  const name = category.replaceAll("-", " ");
+  return [
+    web("POST", all, noParams, `Store ${name}`, nonPatientStored, store),
+    web("POST", one, nonPatientParams, `Store one of the ${name}`, nonPatientStored, store),
+    web("GET", all, noParams, `Search for ${name}`, nonPatientSearched, nonPatientSearch(category)),
+    web("GET", one, nonPatientParams, `Retrieve one of the ${name}`, nonPatientRetrieved, retrieve),
+    web("GET", `${one}/bulkdata/*path`, nonPatientBulkDataParams, "Retrieve one value", nonPatientValue, value),
+  ];
 }
 
 function search(path: string, params: z.ZodObject, summary: string, level: SearchLevel): Route {

@@ -24,19 +24,27 @@ export function searchHandler<Params>(scopeOf: (params: Params) => SearchScope) 
     const isCut = cursor !== undefined && query.paging.limited;
     return searchReply(answers, mediaType, {
       ...revalidated,
-      ...warningHeader(isCut ? [tooMany, ...query.warnings] : query.warnings, request.urlOf("")),
+      ...warningHeader(query.warnings, isCut, request.urlOf("")),
       ...(cursor !== undefined && { Link: linkToNext(scope, request, cursor) }),
       ...(count !== undefined && { "X-Total-Count": `${count}` }),
     });
   };
 }
 
-/** PS3.18 8.3.4.2 and 8.3.4.4: `299 {SERVICE}: "text"`, where the service is the base URI of the server. */
-function warningHeader(texts: readonly string[], root: string): { readonly Warning?: string } {
+/**
+ * PS3.18 8.3.4.2 and 8.3.4.4: `299 {SERVICE}: "text"`, where the service is the base URI of the server.
+ * @param isCut whether there are more matches than the server answers at once
+ */
+export function warningHeader(
+  warnings: readonly string[],
+  isCut: boolean,
+  root: string,
+): { readonly Warning?: string } {
+  const texts = isCut ? [tooMany, ...warnings] : warnings;
   if (texts.length === 0) return {};
   const service = root.replace(/\/$/, "");
-  const warnings = texts.slice(0, mostWarnings).map((text) => `299 ${service}: "${text}"`);
-  return { Warning: warnings.join(", ") };
+  const each = texts.slice(0, mostWarnings).map((text) => `299 ${service}: "${text}"`);
+  return { Warning: each.join(", ") };
 }
 
 /** RFC 8288: the same search, which goes on behind the last answer. */

@@ -1,26 +1,30 @@
 /** Stores DICOM files part after part: while one is made durable, the next is read. */
-import type { Archive } from "../archive/archive.ts";
-import type { StoreOptions, StoreOutcome } from "../archive/store.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
 
 /** Parts that are being made durable while the next ones arrive. */
 const mostAtOnce = 8;
 
+/** A part that was not stored. */
+interface Failure {
+  readonly status: "failed";
+  readonly error: ArchiveError;
+}
+type FileOutcome = Failure | { readonly status: "stored" | "already-stored" };
+
 /**
  * Stores each part, which is a file, with its own outcome. A body that breaks off fails what it breaks;
  * what came before stays stored and is answered for.
  */
-export async function storeFiles(
+export async function storeFiles<Outcome extends FileOutcome>(
   parts: AsyncIterable<AsyncIterable<Uint8Array>>,
-  archive: Archive,
-  options: StoreOptions,
-): Promise<StoreOutcome[]> {
-  const outcomes: Promise<StoreOutcome>[] = [];
-  const running = new Set<Promise<StoreOutcome>>();
+  store: (body: AsyncIterable<Buffer>) => Promise<Outcome>,
+): Promise<(Outcome | Failure)[]> {
+  const outcomes: Promise<Outcome>[] = [];
+  const running = new Set<Promise<Outcome>>();
   try {
     for await (const part of parts) {
       const { body, consumed } = observed(part);
-      const outcome = archive.store(body, options);
+      const outcome = store(body);
       outcomes.push(outcome);
       running.add(outcome);
       void outcome.then(() => running.delete(outcome));

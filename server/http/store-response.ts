@@ -11,6 +11,14 @@ import type { Reply } from "./reply.ts";
 type Stored = Exclude<StoreOutcome, { status: "failed" }>;
 type Failed = Extract<StoreOutcome, { status: "failed" }>;
 
+/** What an item tells of an instance that is stored. */
+type StoredReference = Pick<Stored, "sopClassUid" | "sopInstanceUid" | "warnings" | "replaced">;
+
+/** What became of an instance that belongs to no patient, and its path below the DICOMweb root. */
+type NonPatientOutcome =
+  | Failed
+  | ({ readonly status: "stored" | "already-stored"; readonly path: string } & StoredReference);
+
 const tag = {
   errorComment: "00000902",
   failedAttributesSequence: "00741048",
@@ -79,25 +87,54 @@ export function storeResponse(
   urlOf: (path: string) => string,
 ): Reply {
   const stored = outcomes.filter((outcome): outcome is Stored => outcome.status !== "failed");
-  const failed = outcomes.filter((outcome): outcome is Failed => outcome.status === "failed");
+  const studies = new Set(stored.map(({ studyInstanceUid }) => studyInstanceUid));
+  const [study] = studies;
+  const items = stored.map((outcome) => {
+    const { studyInstanceUid, seriesInstanceUid, sopInstanceUid } = outcome;
+    const path = `studies/${studyInstanceUid}/series/${seriesInstanceUid}/instances/${sopInstanceUid}`;
+    return storedItem(outcome, urlOf(path));
+  });
+  // Type 2: empty when there is not one study of which it could be the URL.
+  const retrieveUrl = { vr: "UR", ...(studies.size === 1 && { Value: [urlOf(`studies/${study}`)] }) };
+  return respond({ [tag.retrieveUrl]: retrieveUrl }, items, outcomes.filter(isFailed), representation, 202);
+}
+
+/** The same for instances that belong to no patient (PS3.18 12.5.3): 200 when some are stored, 409 when none is. */
+export function nonPatientStoreResponse(
+  outcomes: readonly NonPatientOutcome[],
+  representation: Representation,
+  urlOf: (path: string) => string,
+): Reply {
+  const items = outcomes.flatMap((outcome) =>
+    outcome.status === "failed" ? [] : [storedItem(outcome, urlOf(outcome.path))],
+  );
+  return respond({}, items, outcomes.filter(isFailed), representation, 200);
+}
+
+function isFailed(outcome: { readonly status: string }): outcome is Failed {
+  return outcome.status === "failed";
+}
+
+/** @param statusOfSome the status when some are stored and some are not */
+function respond(
+  head: DicomJson,
+  stored: readonly DicomJson[],
+  failed: readonly Failed[],
+  representation: Representation,
+  statusOfSome: 200 | 202,
+): Reply {
   const cause = stored.length === 0 ? commonCause(failed) : undefined;
   if (cause) return problemOf(cause);
   const identified = failed.filter(({ sopInstanceUid }) => sopInstanceUid !== undefined);
   const others = failed.filter(({ sopInstanceUid }) => sopInstanceUid === undefined);
-  const studies = new Set(stored.map(({ studyInstanceUid }) => studyInstanceUid));
-  const [study] = studies;
-  const response: DicomJson = {
-    // Type 2: empty when there is not one study of which it could be the URL.
-    [tag.retrieveUrl]: { vr: "UR", ...(studies.size === 1 && { Value: [urlOf(`studies/${study}`)] }) },
+  const document: DicomJson = {
+    ...head,
     ...sequence(tag.failedSopSequence, identified.map(failedItem)),
-    ...sequence(
-      tag.referencedSopSequence,
-      stored.map((outcome) => storedItem(outcome, urlOf)),
-    ),
+    ...sequence(tag.referencedSopSequence, stored),
     ...sequence(tag.otherFailuresSequence, others.map(failedItem)),
   };
-  const status = failed.length === 0 ? 200 : stored.length > 0 ? 202 : 409;
-  return { status, ...written(response, representation) };
+  const status = failed.length === 0 ? 200 : stored.length > 0 ? statusOfSome : 409;
+  return { status, ...written(document, representation) };
 }
 
 function written(response: DicomJson, { mediaType, multipart }: Representation): Pick<Reply, "headers" | "body"> {
@@ -119,13 +156,14 @@ function sequence(name: string, items: readonly DicomJson[]): DicomJson {
   return items.length === 0 ? {} : { [name]: { vr: "SQ", Value: [...items] } };
 }
 
-function storedItem(outcome: Stored, urlOf: (path: string) => string): DicomJson {
-  const { studyInstanceUid, seriesInstanceUid, sopInstanceUid, sopClassUid, warnings, replaced = false } = outcome;
-  const path = `studies/${studyInstanceUid}/series/${seriesInstanceUid}/instances/${sopInstanceUid}`;
+function storedItem(
+  { sopClassUid, sopInstanceUid, warnings, replaced = false }: StoredReference,
+  url: string,
+): DicomJson {
   return {
     [tag.referencedSopClassUid]: { vr: "UI", Value: [sopClassUid] },
     [tag.referencedSopInstanceUid]: { vr: "UI", Value: [sopInstanceUid] },
-    [tag.retrieveUrl]: { vr: "UR", Value: [urlOf(path)] },
+    [tag.retrieveUrl]: { vr: "UR", Value: [url] },
     ...(warnings.length > 0 && {
       [tag.warningReason]: { vr: "US", Value: [replaced ? coercion : dataSetDoesNotMatch] },
     }),

@@ -17,7 +17,7 @@ function outcomesOf(request: Request<StudyParams | object>): Promise<StoreOutcom
   const addressed = "study" in params ? params.study : undefined;
   const options = { origin: "dicomweb", ...(addressed !== undefined && { studyInstanceUid: addressed }) };
   const body = storeBody(request);
-  if (body.kind === "files") return storeFiles(body.parts, archive, options);
+  if (body.kind === "files") return storeFiles(body.parts, (file) => archive.store(file, options));
   const base = urlOf(addressed === undefined ? "studies" : `studies/${addressed}`);
   return archive.storeParts(body.parts, { ...options, base });
 }

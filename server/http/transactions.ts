@@ -191,6 +191,32 @@ export const changesRead: Transaction = {
   statuses: [200, 400, 410, ...anyArchive],
 };
 
+/** Non-Patient Instances (PS3.18 12). */
+export const nonPatientStored: Transaction = {
+  ...stored,
+  area: "Non-patient instances",
+  section: "PS3.18 12.5",
+  requestTypes: ["multipart/related", "application/dicom"],
+  statuses: [200, 400, 406, 409, 413, 415, 507, ...anyArchive],
+};
+export const nonPatientSearched: Transaction = {
+  ...searched,
+  area: "Non-patient instances",
+  section: "PS3.18 12.6",
+};
+export const nonPatientRetrieved: Transaction = {
+  ...retrieved,
+  area: "Non-patient instances",
+  section: "PS3.18 12.4",
+  query: contentNegotiation,
+  responseTypes: [...dicomJson, "application/dicom", "application/dicom+xml", "multipart/related"],
+  statuses: [...retrieved.statuses, ...ranged],
+};
+export const nonPatientValue: Transaction = {
+  ...nonPatientRetrieved,
+  responseTypes: ["application/octet-stream"],
+};
+
 /** Storage Commitment (PS3.18 13). */
 export const commitmentRequested: Transaction = {
   area: "Storage commitment",

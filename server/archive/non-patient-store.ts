@@ -1,0 +1,128 @@
+/** Stores instances that belong to no patient (PS3.18 12.5): color palettes, hanging protocols and the like. */
+import { createHash } from "node:crypto";
+import { deflateRawSync } from "node:zlib";
+import { type Blobs, freshKey } from "../../storage/blobs.ts";
+import type { Catalog } from "../../storage/catalog.ts";
+import type { LevelDocument } from "../../storage/catalog-records.ts";
+import { textOf } from "../dicom/data-set.ts";
+import { type DicomJson, toDicomJson, toJsonText } from "../dicom/json.ts";
+import { Part10Scan, type ScannedFile } from "../dicom/part10.ts";
+import { isUid, type Uid, uidRule } from "../dicom/uid.ts";
+import { ArchiveError, toArchiveError } from "../errors.ts";
+import { computed } from "./attributes.ts";
+import { type NonPatientCategory, nonPatientCategoryOf } from "./non-patient-categories.ts";
+
+/** Where an instance is stored to. */
+export interface NonPatientTarget {
+  readonly category: NonPatientCategory;
+  /** When given, an instance with another UID is refused. */
+  readonly sopInstanceUid?: Uid;
+}
+
+/** What became of one instance. */
+export type NonPatientOutcome =
+  | {
+      readonly status: "stored" | "already-stored";
+      readonly sopClassUid: Uid;
+      readonly sopInstanceUid: Uid;
+      readonly warnings: readonly string[];
+    }
+  | {
+      readonly status: "failed";
+      readonly error: ArchiveError;
+      readonly sopClassUid?: string;
+      readonly sopInstanceUid?: string;
+    };
+
+const tag = { sopClassUid: 0x00080016, sopInstanceUid: 0x00080018 } as const;
+
+/** Makes the use case. It never throws: what goes wrong with an instance is its outcome, and leaves no object. */
+export function createNonPatientStore(blobs: Blobs, { nonPatient }: Pick<Catalog, "nonPatient">) {
+  return async function storeNonPatient(
+    body: AsyncIterable<Buffer>,
+    target: NonPatientTarget,
+  ): Promise<NonPatientOutcome> {
+    const blobKey = freshKey();
+    const hash = createHash("sha256");
+    const scan = new Part10Scan();
+    let read: ReturnType<typeof describe> | undefined;
+    async function* chunks(): AsyncGenerator<Buffer> {
+      for await (const chunk of body) {
+        hash.update(chunk);
+        await scan.push(chunk);
+        yield chunk;
+      }
+      read = describe(await scan.end(), target);
+    }
+    try {
+      const { byteLength } = await blobs.put(blobKey, chunks());
+      if (!read) throw new Error("the body was not read to its end");
+      const { file, sopClassUid, sopInstanceUid, json, bulkData } = read;
+      const sha256 = hash.digest();
+      const duplicate = await nonPatient.insert({
+        sopInstanceUid,
+        sopClassUid,
+        category: target.category,
+        attributes: withoutBulkData(json),
+        metadata: deflateRawSync(toJsonText(json), { level: 4 }),
+        transferSyntaxUid: file.transferSyntax.uid,
+        blobKey,
+        byteLength,
+        sha256,
+        dataSetOffset: file.dataSetOffset,
+        bulkData: Object.keys(bulkData).length === 0 ? undefined : bulkData,
+      });
+      const warnings = file.warnings.map(({ message }) => message);
+      if (!duplicate) return { status: "stored", sopClassUid, sopInstanceUid, warnings };
+      await blobs.remove([blobKey]);
+      if (duplicate.held.equals(sha256)) return { status: "already-stored", sopClassUid, sopInstanceUid, warnings: [] };
+      throw new ArchiveError(
+        "different-duplicate",
+        "An instance with the same UID and other content is stored already; it was kept, and this one was not stored.",
+      );
+    } catch (cause) {
+      const { dataSet } = scan.soFar();
+      const sopClassUid = textOf(dataSet, tag.sopClassUid);
+      const sopInstanceUid = textOf(dataSet, tag.sopInstanceUid);
+      return {
+        status: "failed",
+        error: toArchiveError(cause),
+        ...(sopClassUid && { sopClassUid }),
+        ...(sopInstanceUid && { sopInstanceUid }),
+      };
+    }
+  };
+}
+
+/** @throws ArchiveError `missing-identifier`, `wrong-category`, `wrong-instance` */
+function describe(file: ScannedFile, target: NonPatientTarget) {
+  const sopClassUid = uidOf(textOf(file.dataSet, tag.sopClassUid), "SOPClassUID (0008,0016)");
+  const sopInstanceUid = uidOf(textOf(file.dataSet, tag.sopInstanceUid), "SOPInstanceUID (0008,0018)");
+  if (nonPatientCategoryOf(sopClassUid) !== target.category) {
+    throw new ArchiveError("wrong-category", `An instance of this SOP class does not belong to ${target.category}.`);
+  }
+  if ((target.sopInstanceUid ?? sopInstanceUid) !== sopInstanceUid) {
+    throw new ArchiveError("wrong-instance", "SOPInstanceUID (0008,0018) is not that of the address.");
+  }
+  const { json, bulkData } = toDicomJson(file.dataSet, {
+    bulkDataUri: (path) => `${target.category}/${sopInstanceUid}/bulkdata/${path}`,
+  });
+  json[computed.availableTransferSyntaxUid] = { vr: "UI", Value: [file.transferSyntax.uid] };
+  return { file, sopClassUid, sopInstanceUid, json, bulkData };
+}
+
+function uidOf(text: string | undefined, name: string): Uid {
+  if (text !== undefined && isUid(text)) return text;
+  throw new ArchiveError("missing-identifier", `${name} ${text === undefined ? "is missing" : uidRule}.`);
+}
+
+/** What a search matches and answers; PostgreSQL's jsonb holds no U+0000. */
+function withoutBulkData(json: DicomJson): LevelDocument {
+  const text = JSON.stringify(json, (_key, value: unknown) =>
+    typeof value === "string" ? value.replaceAll("\0", "") : value,
+  );
+  const document: DicomJson = JSON.parse(text);
+  return Object.fromEntries(
+    Object.entries(document).filter(([, attribute]) => !JSON.stringify(attribute).includes('"BulkDataURI":')),
+  );
+}

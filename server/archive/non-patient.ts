@@ -1,0 +1,130 @@
+/** Instances that belong to no patient (PS3.18 12): search and retrieve; non-patient-store.ts stores them. */
+import { inflateRawSync } from "node:zlib";
+import type { Blobs } from "../../storage/blobs.ts";
+import type { Catalog } from "../../storage/catalog.ts";
+import type { DocumentCondition } from "../../storage/catalog-match.ts";
+import type { NonPatientRow } from "../../storage/catalog-non-patient.ts";
+import type { Uid } from "../dicom/uid.ts";
+import { ArchiveError } from "../errors.ts";
+import { keywordOf, tagOf } from "./attribute-name.ts";
+import { computed } from "./attributes.ts";
+import type { NonPatientCategory } from "./non-patient-categories.ts";
+import { createNonPatientStore, type NonPatientOutcome, type NonPatientTarget } from "./non-patient-store.ts";
+import { notMatched, type QueryParameters, readKeys } from "./query.ts";
+import { documentConditions } from "./query-keys.ts";
+import { type Paging, parsePaging } from "./query-paging.ts";
+import { withBulkDataRoot } from "./retrieve.ts";
+import type { SearchAnswer } from "./search.ts";
+import { type ReadableBytes, tabledBytes } from "./stored-bytes.ts";
+
+/** Which one. */
+export interface NonPatientUid {
+  readonly category: NonPatientCategory;
+  readonly sopInstanceUid: Uid;
+}
+
+/** A query of one category, checked. */
+export interface NonPatientQuery {
+  readonly category: NonPatientCategory;
+  readonly conditions: readonly DocumentCondition[];
+  /** Tags to be answered beside those answered by default. */
+  readonly included: "all" | ReadonlySet<string>;
+  readonly paging: Pick<Paging, "limit" | "offset" | "limited">;
+  readonly warnings: readonly string[];
+}
+
+/** One instance to be sent. */
+export interface RetrievedNonPatient extends ReadableBytes {
+  readonly transferSyntaxUid: string;
+  readonly sha256: Buffer;
+  readonly storedAt: Date;
+  /** DICOM JSON; `BulkDataURI`s begin with `urlOf("")`. */
+  readonly metadata: (urlOf: (path: string) => string) => string;
+}
+
+/** What may be done with them. */
+export interface NonPatient {
+  /** Stores one file; never throws. */
+  store(body: AsyncIterable<Buffer>, target: NonPatientTarget): Promise<NonPatientOutcome>;
+  /** @throws ArchiveError `invalid-query` */
+  query(category: NonPatientCategory, parameters: QueryParameters): NonPatientQuery;
+  /** The matches in the order of their storage, and whether there are more than the limit. */
+  search(
+    query: NonPatientQuery,
+    urlOf: (path: string) => string,
+  ): Promise<{ answers: readonly SearchAnswer[]; more: boolean }>;
+  /** @throws ArchiveError `no-such-instance` */
+  retrieve(uid: NonPatientUid): Promise<RetrievedNonPatient>;
+  /** @throws ArchiveError `no-such-instance`, `no-such-bulk-data` */
+  bulkData(uid: NonPatientUid, path: string): Promise<RetrievedNonPatient & { readonly value: ReadableBytes }>;
+}
+
+/** Answered by every search, where the instance has them; the others by includefield. Sequences are long. */
+const isByDefault = (tag: string, { vr }: { readonly vr: string }) => vr !== "SQ" && !tag.startsWith("0002");
+
+/** Makes the use cases. */
+export function createNonPatient(blobs: Blobs, { nonPatient }: Pick<Catalog, "nonPatient">): NonPatient {
+  async function locate({ category, sopInstanceUid }: NonPatientUid): Promise<NonPatientRow> {
+    const row = await nonPatient.find(category, sopInstanceUid);
+    if (row) return row;
+    throw new ArchiveError("no-such-instance", `There is no such instance among the ${category} of this archive.`);
+  }
+
+  function retrieved(row: NonPatientRow): RetrievedNonPatient {
+    const { transferSyntaxUid, byteLength, sha256, createdAt, blobKey, metadata } = row;
+    return {
+      transferSyntaxUid,
+      byteLength,
+      sha256,
+      storedAt: createdAt,
+      read: (range) => opened(() => blobs.get(blobKey, range)),
+      metadata: (urlOf) => withBulkDataRoot(inflateRawSync(metadata).toString("utf8"), urlOf("")),
+    };
+  }
+
+  return {
+    store: createNonPatientStore(blobs, { nonPatient }),
+    query: parseNonPatientQuery,
+
+    search: async ({ category, conditions, included, paging }, urlOf) => {
+      const rows = await nonPatient.search(category, conditions, { ...paging, limit: paging.limit + 1 });
+      const answers = rows.slice(0, paging.limit).map(({ sopInstanceUid, attributes }): SearchAnswer => {
+        const wanted = Object.entries(attributes).filter(
+          ([tag, attribute]) => included === "all" || included.has(tag) || isByDefault(tag, attribute),
+        );
+        const retrieveUrl = { vr: "UR", Value: [urlOf(`${category}/${sopInstanceUid}`)] };
+        return { ...Object.fromEntries(wanted), [computed.retrieveUrl]: retrieveUrl };
+      });
+      return { answers, more: rows.length > paging.limit };
+    },
+
+    retrieve: async (uid) => retrieved(await locate(uid)),
+
+    bulkData: async (uid, path) => {
+      const row = await locate(uid);
+      const entry = await nonPatient.findBulkData(row.id, path);
+      if (entry === undefined) {
+        throw new ArchiveError("no-such-bulk-data", "The instance has no bulk data at this path.");
+      }
+      return { ...retrieved(row), value: tabledBytes(blobs, row, entry) };
+    },
+  };
+}
+
+function parseNonPatientQuery(category: NonPatientCategory, parameters: QueryParameters): NonPatientQuery {
+  const all = [...parameters];
+  const { keys, rules, wanted } = readKeys(all);
+  const { conditions, unmatched } = documentConditions(keys, rules);
+  const fields = wanted.filter((field) => field !== "all").map((field) => tagOf(field.split(".", 1)[0] ?? "", field));
+  return {
+    category,
+    conditions,
+    included: wanted.includes("all") ? "all" : new Set([...fields, ...keys.map(({ path }) => path[0] ?? "")]),
+    paging: parsePaging("instance", all),
+    warnings: unmatched.map((tag) => `${notMatched} ${keywordOf(tag)}.`),
+  };
+}
+
+async function* opened(open: () => Promise<AsyncIterable<Buffer>>): AsyncGenerator<Buffer> {
+  yield* await open();
+}

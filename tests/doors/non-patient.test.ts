@@ -1,0 +1,165 @@
+/** Non-Patient Instance Service (PS3.18 12) through the web door. */
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import { after, before, describe, it } from "node:test";
+import dcmjs from "dcmjs";
+import { newUid } from "../../server/dicom/uid.ts";
+import { first, items, toDataSet } from "../support/dicom-json.ts";
+import { instanceFile, multipartBody, multipartType } from "../support/instances.ts";
+import { startTestServer, type TestServer } from "../support/server.ts";
+
+const colorPalette = "1.2.840.10008.5.1.4.39.1";
+
+interface Palette {
+  readonly uid: string;
+  readonly bytes: Buffer<ArrayBuffer>;
+}
+
+/** A color palette (PS3.3 A.58) with lookup tables of 4096 bytes. */
+function palette(label: string, extra: Readonly<Record<string, string>> = {}): Palette {
+  const uid = extra["SOPInstanceUID"] ?? newUid();
+  const table = Uint8Array.from({ length: 4096 }, (_, index) => index % 251).buffer;
+  const file = new dcmjs.data.DicomDict({
+    "00020002": { vr: "UI", Value: [colorPalette] },
+    "00020003": { vr: "UI", Value: [uid] },
+    "00020010": { vr: "UI", Value: ["1.2.840.10008.1.2.1"] },
+  });
+  file.dict = dcmjs.data.DicomMetaDictionary.denaturalizeDataset({
+    SOPClassUID: colorPalette,
+    ContentLabel: label,
+    ContentDescription: `The palette ${label}`,
+    ContentCreatorName: "Maler^Max",
+    ContentDate: "20240203",
+    RedPaletteColorLookupTableData: table,
+    ...extra,
+    SOPInstanceUID: uid,
+    _vrMap: { RedPaletteColorLookupTableData: "OW" },
+  });
+  return { uid, bytes: Buffer.from(file.write()) };
+}
+
+describe("non-patient instances", () => {
+  let server: TestServer;
+  const hot = palette("HOT_IRON");
+  const pet = palette("PET", { ContentDate: "20240506" });
+
+  before(async () => {
+    server = await startTestServer();
+    for (const { bytes } of [hot, pet]) assert.equal((await post("color-palettes", bytes)).status, 200);
+  });
+  after(() => server.stop());
+
+  function post(resource: string, body: Buffer<ArrayBuffer>, contentType = "application/dicom", accept = "*/*") {
+    const headers = { "Content-Type": contentType, Accept: accept };
+    return fetch(`${server.url}/dicom-web/${resource}`, { method: "POST", headers, body });
+  }
+
+  function get(resource: string, accept = "*/*", headers = {}) {
+    return fetch(`${server.url}/dicom-web/${resource}`, { headers: { Accept: accept, ...headers } });
+  }
+
+  async function objects(): Promise<number> {
+    const entries = await readdir(server.objectFolder, { recursive: true, withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).length;
+  }
+
+  async function labels(query: string): Promise<unknown[]> {
+    const response = await get(`color-palettes?${query}`);
+    assert.equal(response.status, 200, query);
+    const found: unknown = await response.json();
+    assert.ok(Array.isArray(found));
+    return found.map((answer) => first(toDataSet(answer), "00700080"));
+  }
+
+  it("answers a store with a reference and a URL, where the file is", async () => {
+    const stored = palette("SPRING");
+    const response = await post(`color-palettes/${stored.uid}`, stored.bytes);
+    assert.equal(response.status, 200);
+    const [item] = items(toDataSet(await response.json()), "00081199");
+    assert.equal(first(item, "00081150"), colorPalette);
+    const url = String(first(item, "00081190"));
+    assert.equal(url, `${server.url}/dicom-web/color-palettes/${stored.uid}`);
+    const file = await fetch(url, { headers: { Accept: "application/dicom" } });
+    assert.equal(file.headers.get("content-type"), "application/dicom; transfer-syntax=1.2.840.10008.1.2.1");
+    assert.ok(Buffer.from(await file.arrayBuffer()).equals(stored.bytes));
+  });
+
+  it("keeps what is there: the same bytes are a success, others are refused", async () => {
+    const count = await objects();
+    assert.equal((await post("color-palettes", hot.bytes)).status, 200);
+    const other = palette("OTHER", { SOPInstanceUID: hot.uid });
+    const response = await post("color-palettes", other.bytes);
+    assert.equal(response.status, 409);
+    const [failed] = items(toDataSet(await response.json()), "00081198");
+    assert.equal(first(failed, "00081155"), hot.uid);
+    assert.equal(first(failed, "00081197"), 0x0111);
+    assert.equal(await objects(), count);
+  });
+
+  it("are told where to go when they are stored as instances of a patient", async () => {
+    const response = await post("studies", hot.bytes);
+    assert.equal(response.status, 409);
+    assert.match(await response.text(), /color-palettes/);
+  });
+
+  it("refuses what does not belong, alone", async () => {
+    const count = await objects();
+    const { bytes } = instanceFile();
+    assert.equal((await post("color-palettes", bytes)).status, 409);
+    assert.equal((await post("hanging-protocols", hot.bytes)).status, 409);
+    assert.equal((await post(`color-palettes/${newUid()}`, palette("X").bytes)).status, 409);
+    assert.equal((await post("color-palettes", Buffer.from("no file"))).status, 409);
+    assert.equal((await post("color-palettes", Buffer.from("{}"), "application/dicom+json")).status, 415);
+    assert.equal(await objects(), count);
+    const some = await post("color-palettes", multipartBody([bytes, palette("SOME").bytes]), multipartType);
+    assert.equal(some.status, 200);
+    assert.equal(items(toDataSet(await some.json()), "00081198").length, 1);
+  });
+
+  it("finds them by every kind of key", async () => {
+    assert.deepEqual(await labels("ContentLabel=PET"), ["PET"]);
+    assert.deepEqual(await labels("ContentLabel=HOT*"), ["HOT_IRON"]);
+    assert.deepEqual(await labels("00080023=20240501-"), ["PET"]);
+    assert.deepEqual(await labels(`SOPInstanceUID=${hot.uid},${pet.uid}`), ["HOT_IRON", "PET"]);
+    assert.deepEqual(await labels("ContentCreatorName=maler*&limit=1&offset=1"), ["PET"]);
+    assert.deepEqual(await labels("ContentLabel=absent"), []);
+    assert.deepEqual(await (await get("hanging-protocols")).json(), []);
+  });
+
+  it("refuses a malformed search, naming the parameter", async () => {
+    for (const query of ["NoSuchKeyword=1", "ContentDate=yesterday", "limit=x", "SOPInstanceUID=abc"]) {
+      const response = await get(`color-palettes?${query}`);
+      assert.equal(response.status, 400, query);
+      assert.match(await response.text(), new RegExp(query.split("=", 1)[0] ?? ""));
+    }
+  });
+
+  it("retrieves one as JSON, XML and a file, with its bulk data", async () => {
+    const response = await get(`color-palettes/${hot.uid}`);
+    assert.equal(response.headers.get("content-type"), "application/dicom+json");
+    const found: unknown = await response.json();
+    assert.ok(Array.isArray(found));
+    const dataSet = toDataSet(found[0]);
+    assert.equal(first(dataSet, "00700080"), "HOT_IRON");
+    const uri = `${server.url}/dicom-web/color-palettes/${hot.uid}/bulkdata/00281201`;
+    assert.equal(dataSet["00281201"]?.["BulkDataURI"], uri);
+    const value = Buffer.from(await (await fetch(uri)).arrayBuffer());
+    assert.equal(value.length, 4096);
+    assert.equal(value[252], 1);
+    const xml = await get(`color-palettes/${hot.uid}`, "application/dicom+xml");
+    assert.match(await xml.text(), /keyword="ContentLabel".*HOT_IRON/s);
+    const part = await get(`color-palettes/${hot.uid}`, 'multipart/related; type="application/dicom"');
+    assert.ok(Buffer.from(await part.arrayBuffer()).includes(hot.bytes));
+    const range = await get(`color-palettes/${hot.uid}`, "application/dicom", { Range: "bytes=128-131" });
+    assert.equal(range.status, 206);
+    assert.equal(await range.text(), "DICM");
+    assert.equal((await get(`color-palettes/${hot.uid}`, "image/png")).status, 406);
+  });
+
+  it("does not know others, nor one of another category", async () => {
+    assert.equal((await get(`color-palettes/${newUid()}`)).status, 404);
+    assert.equal((await get(`hanging-protocols/${hot.uid}`)).status, 404);
+    assert.equal((await get("color-palettes/x")).status, 400);
+    assert.equal((await get(`color-palettes/${hot.uid}/bulkdata/00100010`)).status, 404);
+  });
+});
