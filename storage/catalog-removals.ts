@@ -32,8 +32,8 @@ export interface RemovalCatalog {
   keysToSweep(limit: number): Promise<readonly string[]>;
   /** Takes keys off the list, whose objects are gone. */
   swept(keys: readonly string[]): Promise<void>;
-  /** Puts keys on the list. */
-  sweepLater(keys: readonly string[]): Promise<void>;
+  /** Puts keys on the list, whose objects are removed in `hours` at the earliest; at once when absent. */
+  sweepLater(keys: readonly string[], hours?: number): Promise<void>;
 }
 
 /** The removals over an open pool. */
@@ -46,6 +46,6 @@ export function createRemovalCatalog(knex: Knex, knownTags: KnownTags): RemovalC
     purgeExpired: () => databaseError(() => purgeExpired(knex)),
     keysToSweep: (limit) => databaseError(() => keysToSweep(knex, limit)),
     swept: (keys) => databaseError(() => swept(knex, keys)),
-    sweepLater: (keys) => databaseError(() => sweepLater(knex, keys)),
+    sweepLater: (keys, hours) => databaseError(() => sweepLater(knex, keys, hours)),
   };
 }

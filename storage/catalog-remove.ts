@@ -132,7 +132,11 @@ async function forget(trx: Knex.Transaction, id: number): Promise<void> {
 
 /** Keys of objects to remove, at most `limit`. One that a row needs after all has left the list before. */
 export async function keysToSweep(knex: Knex, limit: number): Promise<string[]> {
-  const listed: string[] = await knex("sweep").orderBy("since").limit(limit).pluck("blob_key");
+  const listed: string[] = await knex("sweep")
+    .where("since", "<=", knex.fn.now())
+    .orderBy("since")
+    .limit(limit)
+    .pluck("blob_key");
   if (listed.length === 0) return [];
   const inUse: { rows: { blob_key: string }[] } = await knex.raw(
     `delete from sweep where blob_key = any (?) and (
@@ -152,8 +156,8 @@ export async function swept(knex: Knex, keys: readonly string[]): Promise<void> 
     .delete();
 }
 
-/** Puts keys of objects that no row ever needed onto the list. */
-export async function sweepLater(knex: Knex, keys: readonly string[]): Promise<void> {
-  const rows = keys.map((blob_key) => ({ blob_key }));
+/** Puts keys of objects that no row ever needed onto the list, to be removed in `hours` at the earliest. */
+export async function sweepLater(knex: Knex, keys: readonly string[], hours = 0): Promise<void> {
+  const rows = keys.map((blob_key) => ({ blob_key, since: knex.raw("now() + make_interval(hours => ?)", [hours]) }));
   if (rows.length > 0) await knex("sweep").insert(rows).onConflict("blob_key").ignore();
 }

@@ -116,7 +116,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   const store = createStore(blobs, catalog, log, { duplicates, removedKeepDays });
   return {
     store,
-    storeParts: createStoreParts(blobs, store, (uid) => metadataOfOne(retrieve, uid), log),
+    storeParts: createStoreParts(blobs, store, (uid) => metadataOfOne(retrieve, uid), catalog.removals, log),
     query: parseQuery,
     search: (query, urlOf) => search(catalog, query, urlOf),
     ...retrieve,

@@ -1,5 +1,6 @@
 /** Puts parts of a request aside until they are wanted: small ones in memory, others in the object store. */
 import { type Blobs, freshKey } from "../../storage/blobs.ts";
+import type { RemovalCatalog } from "../../storage/catalog-removals.ts";
 import type { ByteSource } from "../dicom/part10-writer.ts";
 
 /** Bytes of a part above which it goes to the object store. */
@@ -7,17 +8,25 @@ const largestInMemory = 64 * 1024;
 /** Bytes of all parts of one request that are kept in memory. */
 const mostInMemory = 4 * 2 ** 20;
 
+/** No request takes as long as that: what is still there then was left by a process that died. */
+const hoursKept = 24;
+
+/** The list of the sweep, which removes what a process that died left. */
+export type SweepList = Pick<RemovalCatalog, "sweepLater" | "swept">;
+
 /**
- * The parts of one request. Those in the object store lie under fresh keys that no row names, so that after a crash
- * they are orphans like any other, which the sweep removes.
+ * The parts of one request. The keys of those in the object store are on the list of the sweep before their objects
+ * exist, and leave it when these are gone.
  */
 export class Spool {
   readonly #blobs: Blobs;
+  readonly #list: SweepList;
   readonly #keys: string[] = [];
   #inMemory = 0;
 
-  constructor(blobs: Blobs) {
+  constructor(blobs: Blobs, list: SweepList) {
     this.#blobs = blobs;
+    this.#list = list;
   }
 
   /** Reads `body` to its end. @throws ArchiveError of the object store, and what `body` throws */
@@ -37,7 +46,9 @@ export class Spool {
 
   /** Removes what was put aside. */
   async clear(): Promise<void> {
-    if (this.#keys.length > 0) await this.#blobs.remove(this.#keys);
+    if (this.#keys.length === 0) return;
+    await this.#blobs.remove(this.#keys);
+    await this.#list.swept(this.#keys);
   }
 
   #remember(bytes: Buffer): ByteSource | Promise<ByteSource> {
@@ -53,8 +64,9 @@ export class Spool {
 
   async #putAside(start: readonly Buffer[], rest?: AsyncIterator<Uint8Array>): Promise<ByteSource> {
     const key = freshKey();
-    const { byteLength } = await this.#blobs.put(key, following(start, rest));
+    await this.#list.sweepLater([key], hoursKept);
     this.#keys.push(key);
+    const { byteLength } = await this.#blobs.put(key, following(start, rest));
     const blobs = this.#blobs;
     return {
       byteLength,

@@ -3,11 +3,11 @@ import type { Blobs } from "../../storage/blobs.ts";
 import { isFields, parseJsonDocuments, readDataSet } from "../dicom/json-reader.ts";
 import type { DicomJson } from "../dicom/json.ts";
 import type { Uid } from "../dicom/uid.ts";
-import { parseNativeXml } from "../dicom/xml-reader.ts";
+import { NativeXmlParser } from "../dicom/xml-reader.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
 import { type BulkPart, BulkParts } from "./bulk-parts.ts";
 import { compose, type Surroundings } from "./compose.ts";
-import { Spool } from "./spool.ts";
+import { Spool, type SweepList } from "./spool.ts";
 import type { StoreLog, StoreOptions, StoreOutcome } from "./store.ts";
 
 /** One part of the body of a request. */
@@ -22,7 +22,9 @@ export interface StorePartsOptions extends StoreOptions {
 }
 
 /** Metadata of one request, in bytes. Read as objects they take several times as much. */
-const longestMetadata = 64 * 2 ** 20;
+const longestMetadata = 32 * 2 ** 20;
+/** Instances in the metadata of one request. */
+const mostInstances = 20_000;
 /** Instances that are being stored at the same time. */
 const mostAtOnce = 8;
 
@@ -41,6 +43,7 @@ export function createStoreParts(
   blobs: Blobs,
   store: Store,
   findStudy: Surroundings["findStudy"],
+  sweepList: SweepList,
   log: StoreLog,
 ): (parts: AsyncIterable<StorePart>, options: StorePartsOptions) => Promise<StoreOutcome[]> {
   /**
@@ -49,7 +52,7 @@ export function createStoreParts(
    * @throws ArchiveError `invalid-request`, `body-too-large`, `metadata-required`, and what the parts throw
    */
   return async function storeParts(parts, options) {
-    const spool = new Spool(blobs);
+    const spool = new Spool(blobs, sweepList);
     try {
       const bulk = new BulkParts(options.base);
       const { waiting, files, media } = await readParts(parts, bulk, spool);
@@ -67,7 +70,7 @@ export function createStoreParts(
       const leftOver = bulk.leftOver();
       return leftOver.length === 0 ? done : done.map((outcome) => withWarnings(outcome, leftOver));
     } finally {
-      await spool.clear().catch((error: unknown) => log.warn({ err: error }, "parts put aside stay as orphan objects"));
+      await spool.clear().catch((error: unknown) => log.warn({ err: error }, "parts put aside stay until the sweep"));
     }
   };
 
@@ -116,9 +119,17 @@ async function readParts(parts: AsyncIterable<StorePart>, bulk: BulkParts, spool
   let left = longestMetadata;
   for await (const { kind, body, ...named } of parts) {
     if (kind === "json" || kind === "xml") {
-      const bytes = await gathered(body, left);
-      left -= bytes.length;
-      waiting.push(...(kind === "json" ? jsonInstances(bytes) : [xmlInstance(bytes)]));
+      const limited = withLimit(body, left);
+      waiting.push(
+        ...(kind === "json" ? jsonInstances(await gathered(limited.body)) : [await xmlInstance(limited.body)]),
+      );
+      left -= limited.length();
+      if (waiting.length > mostInstances) {
+        throw new ArchiveError(
+          "invalid-request",
+          `The request holds metadata of more than ${mostInstances} instances.`,
+        );
+      }
       continue;
     }
     const source = await spool.add(body);
@@ -132,43 +143,72 @@ async function readParts(parts: AsyncIterable<StorePart>, bulk: BulkParts, spool
   return { waiting, files, media };
 }
 
-async function gathered(body: AsyncIterable<Uint8Array>, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
+/** `body`, which ends with an error when it passes `limit` bytes, and how many it had. */
+function withLimit(body: AsyncIterable<Uint8Array>, limit: number) {
   let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > limit) {
-      throw new ArchiveError("body-too-large", `The metadata of the request have more than ${longestMetadata} bytes.`);
+  async function* limited(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of body) {
+      length += chunk.length;
+      if (length > limit) {
+        throw new ArchiveError(
+          "body-too-large",
+          `The metadata of the request have more than ${longestMetadata} bytes.`,
+        );
+      }
+      yield chunk;
     }
-    chunks.push(Buffer.from(chunk));
   }
+  return { body: limited(), length: () => length };
+}
+
+async function gathered(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of body) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);
 }
 
 function jsonInstances(bytes: Buffer): Waiting[] {
-  return parseJsonDocuments(textOf(bytes)).map((document) => ({
+  return parseJsonDocuments(textOf(() => new TextDecoder("utf-8", { fatal: true }).decode(bytes))).map((document) => ({
     read: () => readDataSet(document),
-    names: {
-      ...nameOf(document, "00080016", "sopClassUid"),
-      ...nameOf(document, "00080018", "sopInstanceUid"),
-    },
+    names: namesOf(document),
   }));
 }
 
-function xmlInstance(bytes: Buffer): Waiting {
-  try {
-    const dataSet = parseNativeXml(textOf(bytes));
-    const names = {
-      ...nameOf(dataSet, "00080016", "sopClassUid"),
-      ...nameOf(dataSet, "00080018", "sopInstanceUid"),
-    };
-    return { read: () => dataSet, names };
-  } catch (error) {
-    const fail = () => {
-      throw error;
-    };
-    return { read: fail, names: {} };
+/** Read as it comes: the text of a large document takes a while, and other requests have their turn between chunks. */
+async function xmlInstance(body: AsyncIterable<Uint8Array>): Promise<Waiting> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  const parser = new NativeXmlParser();
+  let fault: ArchiveError | undefined;
+  for await (const chunk of body) {
+    // What follows a fault is read all the same, so that the next part is reached.
+    fault ??= faultOf(() => parser.push(textOf(() => decoder.decode(chunk, { stream: true }))));
   }
+  if (fault) return { read: failWith(fault), names: {} };
+  try {
+    const dataSet = parser.end(textOf(() => decoder.decode()));
+    return { read: () => dataSet, names: namesOf(dataSet) };
+  } catch (error) {
+    return { read: failWith(toArchiveError(error)), names: {} };
+  }
+}
+
+function faultOf(action: () => void): ArchiveError | undefined {
+  try {
+    action();
+    return undefined;
+  } catch (error) {
+    return toArchiveError(error);
+  }
+}
+
+function failWith(error: ArchiveError): () => never {
+  return () => {
+    throw error;
+  };
+}
+
+function namesOf(document: unknown): Waiting["names"] {
+  return { ...nameOf(document, "00080016", "sopClassUid"), ...nameOf(document, "00080018", "sopInstanceUid") };
 }
 
 /** A UID for the response, out of metadata that may be malformed. */
@@ -181,9 +221,9 @@ function nameOf<Name extends string>(document: unknown, tag: string, name: Name)
   return named;
 }
 
-function textOf(bytes: Buffer): string {
+function textOf(decode: () => string): string {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return decode();
   } catch (cause) {
     throw new ArchiveError("invalid-request", "The metadata are not text in UTF-8.", { cause });
   }

@@ -7,10 +7,16 @@ import { type VrRow, vrs } from "./vr.ts";
 /** Sequences within sequences; the scan of a file allows as many. */
 export const deepest = 256;
 
-/** Where an attribute stands, in words: nothing at the top, else ` in item 2 of X (gggg,eeee)`. */
+/** Where an attribute stands: item `item` (from 1 on) of the sequence `tag`; item 0 is the data set itself. */
 interface Place {
-  readonly words: string;
+  readonly tag: number;
+  readonly item: number;
   readonly depth: number;
+}
+
+/** The place in words: nothing at the top. */
+function wordsOf({ tag, item }: Place): string {
+  return item === 0 ? "" : ` in item ${item} of ${tagLabel(tag)}`;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -45,27 +51,30 @@ export function parseJsonDocuments(text: string): readonly unknown[] {
  * @throws ArchiveError `malformed-metadata`, naming the attribute and the item it is in
  */
 export function readDataSet(value: unknown): DicomJson {
-  return dataSet(value, { words: "", depth: 0 });
+  return dataSet(value, { tag: 0, item: 0, depth: 0 });
 }
 
 function dataSet(value: unknown, place: Place): DicomJson {
-  if (!isFields(value)) throw new ArchiveError("malformed-metadata", `The metadata${place.words} is not an object.`);
+  if (!isFields(value)) throw new ArchiveError("malformed-metadata", `The metadata${wordsOf(place)} is not an object.`);
   const read: DicomJson = {};
   for (const [key, attribute] of Object.entries(value)) {
     if (!/^[0-9A-Fa-f]{8}$/.test(key)) {
       const shown = JSON.stringify(key.slice(0, 32));
-      throw new ArchiveError("malformed-metadata", `${shown}${place.words} is not a tag of eight hexadecimal digits.`);
+      throw new ArchiveError(
+        "malformed-metadata",
+        `${shown}${wordsOf(place)} is not a tag of eight hexadecimal digits.`,
+      );
     }
     const tag = key.toUpperCase();
     const number = Number.parseInt(tag, 16);
-    if (read[tag]) throw metadataFault(number, "is there twice", place.words);
+    if (read[tag]) throw metadataFault(number, "is there twice", wordsOf(place));
     read[tag] = readAttribute(number, attribute, place);
   }
   return read;
 }
 
 function readAttribute(tag: number, given: unknown, place: Place): JsonAttribute {
-  const refuse = (fault: string) => metadataFault(tag, fault, place.words);
+  const refuse = (fault: string) => metadataFault(tag, fault, wordsOf(place));
   if (!isFields(given)) throw refuse("is not an object with a vr");
   const vr = given["vr"] ?? entryOfTag(tag)?.vr;
   const row = typeof vr === "string" ? vrs.get(vr) : undefined;
@@ -87,7 +96,7 @@ type Refuse = (fault: string) => ArchiveError;
 
 function inside(tag: number, index: number, place: Place, refuse: Refuse): Place {
   if (place.depth >= deepest) throw refuse(`is nested more than ${deepest} deep`);
-  return { words: ` in item ${index + 1} of ${tagLabel(tag)}`, depth: place.depth + 1 };
+  return { tag, item: index + 1, depth: place.depth + 1 };
 }
 
 /** PS3.18 F.2.7: base64; line breaks, which some encoders put in, are let pass. */

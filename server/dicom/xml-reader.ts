@@ -48,25 +48,49 @@ interface OpenAttribute {
  * @throws ArchiveError `malformed-metadata`
  */
 export function parseNativeXml(text: string): DicomJson {
-  const reader = new NativeXmlReader();
-  try {
-    const parser = new SaxesParser({ xmlns: true, position: false });
-    parser.on("error", (error) => {
+  const parser = new NativeXmlParser();
+  parser.push(text);
+  return parser.end();
+}
+
+/** The same of a text that comes in pieces. */
+export class NativeXmlParser {
+  readonly #reader = new NativeXmlReader();
+  readonly #parser = new SaxesParser({ xmlns: true, position: false });
+
+  constructor() {
+    const reader = this.#reader;
+    this.#parser.on("error", (error) => {
       throw malformed("is not well-formed", error);
     });
-    parser.on("doctype", () => {
+    this.#parser.on("doctype", () => {
       throw malformed("has a document type, which is not read");
     });
-    parser.on("opentag", (tag) => reader.open(tag));
-    parser.on("text", (piece) => reader.text(piece));
-    parser.on("cdata", (piece) => reader.text(piece));
-    parser.on("closetag", () => reader.close());
-    parser.write(text.replace(/^\uFEFF/, "")).close();
-  } catch (cause) {
-    if (cause instanceof ArchiveError) throw cause;
-    throw malformed("cannot be read", cause);
+    this.#parser.on("opentag", (tag) => reader.open(tag));
+    this.#parser.on("text", (piece) => reader.text(piece));
+    this.#parser.on("cdata", (piece) => reader.text(piece));
+    this.#parser.on("closetag", () => reader.close());
   }
-  return readDataSet(reader.document());
+
+  /** Reads the next piece. @throws ArchiveError `malformed-metadata` */
+  push(text: string): void {
+    this.#guarded(() => this.#parser.write(text));
+  }
+
+  /** The data set, when `text` was the last piece. @throws ArchiveError `malformed-metadata` */
+  end(text = ""): DicomJson {
+    this.#guarded(() => this.#parser.write(text).close());
+    return readDataSet(this.#reader.document());
+  }
+
+  #guarded(action: () => void): void {
+    try {
+      action();
+    } catch (cause) {
+      if (cause instanceof ArchiveError) throw cause;
+      throw malformed("cannot be read", cause);
+    }
+  }
 }
 
 function malformed(fault: string, cause?: unknown): ArchiveError {

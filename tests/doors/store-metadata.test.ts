@@ -215,6 +215,14 @@ describe("POST /dicom-web/studies of metadata and bulk data", () => {
     ]);
   });
 
+  it("takes the same again as a success, and keeps one", async () => {
+    const parts = [metadata(dataSet()), bulk("bulk/1", pixels)];
+    await post(parts).expect(200);
+    const earlier = await objects();
+    await post(parts).expect(200);
+    assert.equal(await objects(), earlier);
+  });
+
   it("warns of a part that no instance names", async () => {
     const response = await post([metadata(dataSet()), bulk("bulk/1", pixels), bulk("extra", "x")]).expect(200);
     const [reference] = items(answerOf(response), referencedSopSequence);
@@ -248,15 +256,17 @@ describe("POST /dicom-web/studies of metadata and bulk data", () => {
       .send(body.subarray(0, body.length - 200));
     assert.equal(cut.status, 400, cut.text);
     assert.equal(await objects(), earlier + 1);
+    assert.deepEqual(await server.knex("sweep"), [], "nothing is left to the sweep");
   });
 
   it("answers 400 to metadata that are no JSON, 409 to XML that is none, 413 to too much of them", async () => {
     await post([{ headers: { "Content-Type": jsonType }, body: "[{" }]).expect(400);
     await post([{ headers: { "Content-Type": jsonType }, body: Buffer.from([0xff, 0xfe]) }]).expect(400);
     await post([metadata()]).expect(400);
+    await post([{ headers: { "Content-Type": jsonType }, body: `[${"0,".repeat(20_000)}0]` }]).expect(400);
     await post([{ headers: { "Content-Type": xmlType }, body: "<NativeDicomModel>" }], xmlType).expect(409);
     const entities = '<!DOCTYPE a [<!ENTITY b "bbbb">]><NativeDicomModel>&b;</NativeDicomModel>';
     await post([{ headers: { "Content-Type": xmlType }, body: entities }], xmlType).expect(409);
-    await post([{ headers: { "Content-Type": jsonType }, body: Buffer.alloc(65 * 2 ** 20, " ") }]).expect(413);
+    await post([{ headers: { "Content-Type": jsonType }, body: Buffer.alloc(33 * 2 ** 20, " ") }]).expect(413);
   });
 });
