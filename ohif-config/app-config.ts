@@ -73,8 +73,8 @@ function dataSourceOf(settings: ViewerSettings, dicomWebRoot: string, wadoUri: s
     supportsWildcard: true,
     supportsFuzzyMatching: false,
     supportsReject: false,
-    // PDF and video are not named, so they are fetched by their BulkDataURI and not by the rendered resource.
-    singlepart: "bulkdata",
+    // PDF and video by the rendered resource, a video in ranges; bulk data without the wrapping of one part.
+    singlepart: "bulkdata,video,pdf",
     bulkDataURI: { enabled: true, relativeResolution: "studies" },
     omitQuotationForMultipartRequest: true,
     dicomUploadEnabled: settings.uploadEnabled ?? true,

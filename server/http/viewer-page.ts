@@ -16,7 +16,7 @@ export function viewerPolicy(inlineScripts: readonly string[]): string {
     "connect-src 'self' blob: data:",
     "worker-src 'self' blob:",
     "media-src 'self' blob:",
-    "object-src 'self' blob:", // a PDF is fetched by its BulkDataURI and shown as a blob,
+    "object-src 'self'", // a PDF, by its rendered resource
     "frame-src 'self' blob:",
     "base-uri 'self'",
     "form-action 'self'",

@@ -91,9 +91,8 @@ describe("the viewer in a browser", requirement("chromium", "corpus", "viewer"),
 
   it("shows an image with a VOI LUT Function, which the package as published leaves black", async () => {
     const file = corpusPath("mg", "gh133_mg_voilut_icon.dcm");
-    const studyInstanceUid = dicomParser.parseDicom(readFileSync(file)).string("x0020000d") ?? "";
     await store(server.url, [file]);
-    await browser.page.goto(`${server.url}/viewer?StudyInstanceUIDs=${studyInstanceUid}`);
+    await browser.page.goto(`${server.url}/viewer?StudyInstanceUIDs=${studyOf(file)}`);
     for (const deadline = Date.now() + 30_000; ; await wait(100)) {
       const state = await readViewport(browser.page, step);
       if (state?.picture.levels.some((level) => level > 200)) break;
@@ -101,10 +100,44 @@ describe("the viewer in a browser", requirement("chromium", "corpus", "viewer"),
     }
   });
 
+  it("shows a PDF and plays a video by their rendered resources", async () => {
+    const { page } = browser;
+    const document = corpusPath("document", "encapsulated_pdf.dcm");
+    await store(server.url, [document]);
+    const shown = page.waitForResponse((response) => response.url().endsWith("/rendered"));
+    await page.goto(`${server.url}/viewer?StudyInstanceUIDs=${studyOf(document)}`);
+    const pdf = await shown;
+    assert.deepEqual([pdf.status(), pdf.headers()["content-type"]], [200, "application/pdf"]);
+    const [object] = await page.locator("object").all();
+    assert.match((await object?.getAttribute("data")) ?? "", /\/rendered$/);
+
+    const movie = corpusPath("video", "h264_hp41_102_mp4.dcm");
+    await store(server.url, [movie]);
+    await page.goto(`${server.url}/viewer?StudyInstanceUIDs=${studyOf(movie)}`);
+    for (const deadline = Date.now() + 30_000; ; await wait(100)) {
+      const state = await page.evaluate(videoScript);
+      if (state === "plays") break;
+      if (Date.now() > deadline)
+        assert.fail(`The video did not load (${String(state)}): ${browser.problems().join("; ")}`);
+    }
+  });
+
   it("met no error, and called no other host", () => {
     assert.deepEqual(browser.problems(), []);
   });
 });
+
+/** Runs in the page: whether a video has its first picture, or why not. OHIF may keep it outside the document. */
+const videoScript = `(() => {
+  const viewports = globalThis.cornerstone?.getRenderingEngines().flatMap((engine) => engine.getViewports()) ?? [];
+  const video = viewports[0]?.videoElement ?? document.querySelector("video");
+  if (!video) return "there is none";
+  return video.readyState >= 2 && video.videoWidth > 0 ? "plays" : "state " + video.readyState + " " + video.error?.message;
+})()`;
+
+function studyOf(file: string): string {
+  return dicomParser.parseDicom(readFileSync(file)).string("x0020000d") ?? "";
+}
 
 /** Waits until the viewport shows `slice`, and asserts that no other slice and no turned one is as like to its canvas. */
 async function assertShows(browser: TestBrowser, slices: readonly CtSlice[], slice: CtSlice): Promise<void> {
