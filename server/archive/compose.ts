@@ -1,5 +1,5 @@
 /** Composes the file of an instance that came as metadata and bulk data (PS3.18 10.5.1.4, 10.5.2). */
-import { tagHex, tagLabel } from "../dicom/dictionary.ts";
+import { otherVr, tagHex, tagLabel } from "../dicom/dictionary.ts";
 import { metadataFault } from "../dicom/json-reader.ts";
 import type { DicomJson } from "../dicom/json.ts";
 import type { PixelDescription } from "../dicom/media-header.ts";
@@ -83,7 +83,16 @@ export async function compose(
     frames,
     video: video === true,
   });
-  return { file, warnings };
+  return { file, warnings: [...warnings, ...vrFaults(given)] };
+}
+
+/** A sentence for each attribute of the top level that has another VR than PS3.6 gives it. */
+function vrFaults(dataSet: DicomJson): string[] {
+  return Object.entries(dataSet).flatMap(([tag, { vr }]) => {
+    const number = Number.parseInt(tag, 16);
+    const expected = otherVr(number, vr);
+    return expected === undefined ? [] : [`${tagLabel(number)} has VR ${vr}; PS3.6 gives it ${expected}.`];
+  });
 }
 
 async function wrap(

@@ -100,6 +100,16 @@ export function implicitVr(tag: number, signed: boolean): string {
   return entryOfTag(tag)?.vr ?? "UN";
 }
 
+/** VRs that PS3.6 gives a choice of for some attributes ("US or SS", "OB or OW"), and UN, which stands for any. */
+const chosen = new Set(["US", "SS", "OW", "OB", "UN"]);
+
+/** The VR that PS3.6 has for `tag`, when `vr` is another one and PS3.6 gives no choice; undefined when `vr` is right. */
+export function otherVr(tag: number, vr: string): string | undefined {
+  const expected = entryOfTag(tag)?.vr;
+  if (expected === undefined || expected === vr || vr === "UN") return undefined;
+  return chosen.has(expected) && chosen.has(vr) ? undefined : expected;
+}
+
 /** A tag as PS3.18 writes it: eight upper-case hexadecimal digits. */
 export function tagHex(tag: number): string {
   return tag.toString(16).toUpperCase().padStart(8, "0");

@@ -1,5 +1,5 @@
 /** Reads the header of JPEG (ISO/IEC 10918-1) and JPEG-LS (ISO/IEC 14495-1): size, process, colours. */
-import { malformedMedia, type PixelDescription, readAt, samplesOf } from "./media-header.ts";
+import { bitsOf, malformedMedia, type PixelDescription, reader, samplesOf } from "./media-header.ts";
 import type { ByteSource } from "./part10-writer.ts";
 
 const startOfScan = 0xda;
@@ -26,14 +26,15 @@ interface Frame {
 
 /** What the image says of itself. @throws ArchiveError `malformed-media` */
 export async function readJpegHeader(source: ByteSource): Promise<PixelDescription> {
-  const start = await readAt(source, 0, 2);
+  const readAt = reader(source);
+  const start = await readAt(0, 2);
   if (start.length < 2 || start.readUInt16BE(0) !== 0xffd8) throw malformedMedia("The bytes are not a JPEG image.");
   let at = 2;
   let frame: Frame | undefined;
   let transform: number | undefined;
   let isJfif = false;
   for (let count = 0; count < mostMarkers; count += 1) {
-    const head = await readAt(source, at, 4);
+    const head = await readAt(at, 4);
     if (head.length < 4 || head[0] !== 0xff) break;
     const marker = head[1] ?? 0;
     // Fill bytes, and markers without a segment.
@@ -42,7 +43,7 @@ export async function readJpegHeader(source: ByteSource): Promise<PixelDescripti
       continue;
     }
     const length = head.readUInt16BE(2);
-    const segment = await readAt(source, at + 4, Math.min(length - 2, 1024));
+    const segment = await readAt(at + 4, Math.min(length - 2, 1024));
     const process = processes[marker];
     if (process !== undefined) frame ??= readFrame(process, segment);
     if (marker === 0xe0 && segment.toString("latin1", 0, 4) === "JFIF") isJfif = true;
@@ -80,7 +81,7 @@ function description(frame: Frame, scan: Buffer, transform: number | undefined, 
     rows,
     columns,
     samplesPerPixel,
-    bitsStored: bits,
+    bitsStored: bitsOf(bits, "JPEG"),
     signed: false,
     photometricInterpretation: photometric(frame, transform, isJfif),
     lossyMethod: lossless ? undefined : process === "jpegls" ? "ISO_14495_1" : "ISO_10918_1",

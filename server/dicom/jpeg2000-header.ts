@@ -1,5 +1,5 @@
 /** Reads the header of JPEG 2000 and HTJ2K (ISO/IEC 15444-1, -2, -15), bare or in the boxes of a JP2 file. */
-import { malformedMedia, type PixelDescription, readAt, samplesOf } from "./media-header.ts";
+import { bitsOf, malformedMedia, type PixelDescription, type ReadAt, reader, samplesOf } from "./media-header.ts";
 import type { ByteSource } from "./part10-writer.ts";
 
 const headerLength = 64 * 1024;
@@ -14,9 +14,11 @@ const syntaxes = {
 
 /** What the image says of itself, and where its codestream lies. @throws ArchiveError `malformed-media` */
 export async function readJpeg2000Header(source: ByteSource): Promise<PixelDescription> {
-  const start = await readAt(source, 0, 12);
-  const codestream = start.toString("latin1", 4, 8) === "jP  " ? await findCodestream(source) : undefined;
-  const header = await readAt(source, codestream?.offset ?? 0, headerLength);
+  const readAt = reader(source);
+  const start = await readAt(0, 12);
+  const codestream =
+    start.toString("latin1", 4, 8) === "jP  " ? await findCodestream(readAt, source.byteLength) : undefined;
+  const header = await readAt(codestream?.offset ?? 0, headerLength);
   if (header.length < 4 || header.readUInt32BE(0) !== 0xff4fff51) {
     throw malformedMedia("The bytes are not a JPEG 2000 image.");
   }
@@ -24,16 +26,16 @@ export async function readJpeg2000Header(source: ByteSource): Promise<PixelDescr
 }
 
 /** PS3.5 8.2.4: a data set holds the codestream without the boxes of a file. */
-async function findCodestream(source: ByteSource): Promise<{ offset: number; length: number }> {
+async function findCodestream(readAt: ReadAt, byteLength: number): Promise<{ offset: number; length: number }> {
   let at = 0;
-  for (let count = 0; count < mostBoxes && at + 8 <= source.byteLength; count += 1) {
-    const head = await readAt(source, at, 16);
+  for (let count = 0; count < mostBoxes && at + 8 <= byteLength; count += 1) {
+    const head = await readAt(at, 16);
     const short = head.readUInt32BE(0);
     const isLong = short === 1 && head.length === 16;
     const headLength = isLong ? 16 : 8;
     const declared = isLong ? Number(head.readBigUInt64BE(8)) : short;
-    const length = short === 0 ? source.byteLength - at : declared;
-    if (length < headLength || at + length > source.byteLength) break;
+    const length = short === 0 ? byteLength - at : declared;
+    if (length < headLength || at + length > byteLength) break;
     if (head.toString("latin1", 4, 8) === "jp2c") return { offset: at + headLength, length: length - headLength };
     at += length;
   }
@@ -58,7 +60,7 @@ function describeCodestream(header: Buffer): PixelDescription {
     rows,
     columns,
     samplesPerPixel,
-    bitsStored: (depth & 0x7f) + 1,
+    bitsStored: bitsOf((depth & 0x7f) + 1, "JPEG 2000"),
     signed: (depth & 0x80) !== 0,
     photometricInterpretation: photometric(samplesPerPixel, style),
     lossyMethod: style.reversible ? undefined : family === "highThroughput" ? "ISO_15444_15" : "ISO_15444_1",

@@ -28,12 +28,30 @@ export function malformedMedia(fault: string): ArchiveError {
   return new ArchiveError("malformed-media", fault);
 }
 
-/** At most `length` bytes from `offset`. */
-export async function readAt(source: ByteSource, offset: number, length: number): Promise<Buffer> {
-  const present = Math.max(0, Math.min(length, source.byteLength - offset));
-  if (present === 0) return Buffer.alloc(0);
+/** Bytes that are read ahead: headers are many small pieces, and each read of stored bytes has its price. */
+const windowLength = 64 * 1024;
+
+/** At most `length` bytes from `offset`: fewer at the end. */
+export type ReadAt = (offset: number, length: number) => Promise<Buffer>;
+
+/** Reads pieces of `source`; those that lie near each other by one read. */
+export function reader(source: ByteSource): ReadAt {
+  let window = Buffer.alloc(0);
+  let start = 0;
+  return async (offset, length) => {
+    const present = Math.max(0, Math.min(length, source.byteLength - offset));
+    if (present > windowLength) return gathered(source, offset, present);
+    if (offset < start || offset + present > start + window.length) {
+      window = await gathered(source, offset, Math.min(windowLength, source.byteLength - offset));
+      start = offset;
+    }
+    return window.subarray(offset - start, offset - start + present);
+  };
+}
+
+async function gathered(source: ByteSource, offset: number, length: number): Promise<Buffer<ArrayBuffer>> {
   const chunks: Buffer[] = [];
-  for await (const chunk of source.bytes(offset, present)) chunks.push(chunk);
+  if (length > 0) for await (const chunk of source.bytes(offset, length)) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 
@@ -41,4 +59,10 @@ export async function readAt(source: ByteSource, offset: number, length: number)
 export function samplesOf(components: number, name: string): 1 | 3 {
   if (components === 1 || components === 3) return components;
   throw malformedMedia(`The ${name} image has ${components} components; DICOM images have 1 or 3.`);
+}
+
+/** Bits of a sample, as Bits Stored (0028,0101) can have them beside 16 allocated. @throws ArchiveError `malformed-media` */
+export function bitsOf(bits: number, name: string): number {
+  if (bits >= 1 && bits <= 16) return bits;
+  throw malformedMedia(`The ${name} image has samples of ${bits} bits; images of 1 to 16 bits can be wrapped.`);
 }

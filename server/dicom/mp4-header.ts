@@ -1,9 +1,9 @@
 /** Reads the header of an MP4 file (ISO/IEC 14496-12): the video track, its size, its frames, its codec. */
-import { malformedMedia, type PixelDescription, readAt } from "./media-header.ts";
+import { malformedMedia, type PixelDescription, reader } from "./media-header.ts";
 import type { ByteSource } from "./part10-writer.ts";
 
 const longestMovie = 64 * 2 ** 20;
-const mostBoxes = 100_000;
+const mostBoxes = 10_000;
 
 /** What the video track says of itself. @throws ArchiveError `malformed-media`, also without a track that DICOM has */
 export async function readMp4Header(source: ByteSource): Promise<PixelDescription> {
@@ -17,9 +17,10 @@ export async function readMp4Header(source: ByteSource): Promise<PixelDescriptio
 }
 
 async function findMovie(source: ByteSource): Promise<Buffer> {
+  const readAt = reader(source);
   let at = 0;
   for (let count = 0; count < mostBoxes && at + 8 <= source.byteLength; count += 1) {
-    const head = await readAt(source, at, 16);
+    const head = await readAt(at, 16);
     const short = head.readUInt32BE(0);
     const declared = short === 1 && head.length === 16 ? Number(head.readBigUInt64BE(8)) : short;
     const length = short === 0 ? source.byteLength - at : declared;
@@ -27,7 +28,7 @@ async function findMovie(source: ByteSource): Promise<Buffer> {
     if (length < headLength) break;
     if (head.toString("latin1", 4, 8) === "moov") {
       if (length > longestMovie) throw malformedMedia("The MP4 file has an index of more than 64 MB.");
-      return readAt(source, at + headLength, length - headLength);
+      return readAt(at + headLength, length - headLength);
     }
     at += length;
   }

@@ -47,7 +47,9 @@ export function storeBody(request: Request<unknown>): StoreBody {
   return {
     kind: "parts",
     parts: mapped(parts, ({ headers, body }) => {
-      const partType = parseMediaType(headers.get("content-type") ?? rootType);
+      // A part without a type is what the root is, unless something refers to it.
+      const untyped = headers.has("content-location") || headers.has("content-id") ? octets.type : rootType;
+      const partType = parseMediaType(headers.get("content-type") ?? untyped);
       return storePart(partType ?? octets, (name) => headers.get(name), body);
     }),
   };

@@ -230,6 +230,22 @@ describe("POST /dicom-web/studies of metadata and bulk data", () => {
     assert.match(JSON.stringify(reference), /The bulk data part \\"extra\\" is named by no instance/);
   });
 
+  it("warns of an attribute with another VR than PS3.6 gives it", async () => {
+    const given = dataSet({ "00081030": { vr: "SH", Value: ["x"] }, "00281050": { vr: "DS", Value: [1] } });
+    const response = await post([metadata(given), bulk("bulk/1", pixels)]).expect(200);
+    const [reference] = items(answerOf(response), referencedSopSequence);
+    const faults = reference ? items(reference, "00741048") : [];
+    assert.deepEqual(
+      faults.map((fault) => [first(fault, "00720026"), first(fault, "00000902")]),
+      [["00081030", "StudyDescription (0008,1030) has VR SH; PS3.6 gives it LO."]],
+    );
+  });
+
+  it("takes parts without a Content-Type: bulk data when something names them", async () => {
+    const untyped = { headers: { "Content-Location": "bulk/1" }, body: pixels };
+    await post([{ headers: {}, body: JSON.stringify([dataSet()]) }, untyped]).expect(200);
+  });
+
   it("refuses another study than the one addressed, and stores files among the parts", async () => {
     const file = instanceFile();
     const parts = [
