@@ -97,8 +97,14 @@ function isLatin(word: string): boolean {
   return /[a-z]/.test(word);
 }
 
+/**
+ * The Double Metaphone codes of a word. The second one, for how it may sound elsewhere, only from three sounds on: that of
+ * John is AN, and John is not Anna.
+ */
 function codesOf(word: string): readonly string[] {
-  return isLatin(word) ? [...new Set(doubleMetaphone(word))].filter((code) => code !== "") : [];
+  if (!isLatin(word)) return [];
+  const [first, second] = doubleMetaphone(word);
+  return [...new Set([first, ...(second.length > 2 ? [second] : [])])].filter((code) => code !== "");
 }
 
 function escaped(text: string): string {
