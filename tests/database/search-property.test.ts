@@ -186,9 +186,9 @@ describe(`searches against a naive matcher, seed ${seed}`, () => {
   after(() => database.drop());
 
   async function found(pairs: readonly (readonly [string, string])[]): Promise<number[]> {
-    const { rows } = await catalog.search(parseQuery({ level: "study" }, pairs).search);
+    const { pages } = await catalog.search(parseQuery({ level: "study" }, pairs).search);
     const numbers: number[] = [];
-    for await (const row of rows) numbers.push(Number(row.studyInstanceUid.slice(2)));
+    for await (const rows of pages) numbers.push(...rows.map((row) => Number(row.studyInstanceUid.slice(2))));
     return numbers.sort((one, other) => one - other);
   }
 
