@@ -56,6 +56,8 @@ export const errorTable = {
   "query-tag-exists": { ...processing, httpStatus: 409, title: "The attribute is searchable already" },
   "too-many-query-tags": { ...processing, httpStatus: 409, title: "Too many query tags" },
   "changes-gone": { ...processing, httpStatus: 410, title: "Changes that are no longer kept" },
+  "no-such-webhook": { ...notFound, title: "No such webhook" },
+  "too-many-webhooks": { ...processing, httpStatus: 409, title: "Too many webhooks" },
   "no-such-removal": { ...notFound, title: "No such removal" },
   "no-such-blob": { ...processing, httpStatus: 500, title: "The stored bytes of an instance are missing" },
   "no-frame-table": { ...processing, httpStatus: 406, title: "The frames of this instance cannot be told apart" },

@@ -31,6 +31,7 @@ import {
 } from "./catalog-query-tags.ts";
 import { searchCatalog, type Search, type SearchResult } from "./catalog-search.ts";
 import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
+import { createWebhookCatalog, type WebhookCatalog } from "./catalog-webhooks.ts";
 import { databaseError } from "./database-error.ts";
 
 /** Every method throws ArchiveError `database-unavailable` when PostgreSQL does not answer. */
@@ -64,6 +65,8 @@ export interface Catalog {
   readonly nameKeys: NameKeysCatalog;
   /** What happened to instances. */
   readonly changes: ChangeCatalog;
+  /** Who wants to be told of it. */
+  readonly webhooks: WebhookCatalog;
   /** What was removed, and what becomes of it. */
   readonly removals: RemovalCatalog;
   /** Instances that belong to no patient. */
@@ -111,6 +114,7 @@ export function createCatalog(knex: Knex): Catalog {
     withLock: createLocks(knex),
     nameKeys: createNameKeysCatalog(knex),
     changes: createChangeCatalog(knex),
+    webhooks: createWebhookCatalog(knex),
     removals: createRemovalCatalog(knex, known),
     nonPatient: createNonPatientCatalog(knex),
     commitments: createCommitmentCatalog(knex),

@@ -3,6 +3,7 @@ import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import { type ChangeFeedPage, type ChangeRequest, createChanges } from "./changes.ts";
 import { type CommitmentRequest, type CommitmentResult, createCommitment } from "./commitment.ts";
+import { createWebhookDelivery } from "./deliver-webhooks.ts";
 import { fillNameKeys } from "./fill-name-keys.ts";
 import { createFileSet, type FileSetEntry, type FileSetOptions } from "./file-set.ts";
 import { createRemove, type Removal, type RemovalPage, type Restored } from "./remove.ts";
@@ -25,6 +26,7 @@ import { ArchiveError } from "../errors.ts";
 import { createStore, type DuplicatePolicy, type StoreLog, type StoreOptions, type StoreOutcome } from "./store.ts";
 import { createStoreParts, type StorePart, type StorePartsOptions } from "./store-parts.ts";
 import { createSweep } from "./sweep.ts";
+import { createWebhooks, type Webhooks } from "./webhooks.ts";
 
 /** What a client can cause is thrown as ArchiveError; `store` gives it as an outcome instead. */
 export interface Archive {
@@ -70,6 +72,10 @@ export interface Archive {
 
   /** What happened to instances, in order and without gaps. */
   changes(request: ChangeRequest): Promise<ChangeFeedPage>;
+  /** Addresses that are told of changes. */
+  readonly webhooks: Webhooks;
+  /** Tells them, until `signal` aborts. */
+  deliverWebhooks(signal: AbortSignal): Promise<void>;
   /** Forgets changes that are older than they are kept. */
   forgetOldChanges(signal: AbortSignal): Promise<void>;
 
@@ -124,6 +130,8 @@ export function createArchive(options: ArchiveOptions): Archive {
     ...createRemove(catalog, { keepDays: removedKeepDays, sweep }),
     sweep,
     ...createRetrieveParts(blobs, catalog, locate),
+    webhooks: createWebhooks(catalog),
+    deliverWebhooks: createWebhookDelivery(catalog, log),
     ...createChanges(catalog, changesKeepDays),
     ...createRendered(blobs, catalog, locate),
     ...createCommitment(blobs, catalog),

@@ -43,7 +43,6 @@ import { type Method, type Route, route, type Transaction } from "./route.ts";
 import { searchHandler } from "./search.ts";
 import { storeInstances } from "./store.ts";
 import {
-  changesRead,
   commitmentChecked,
   commitmentRequested,
   described,
@@ -59,9 +58,6 @@ import {
   queryTagsAdded,
   queryTagsListed,
   readied,
-  removalsListed,
-  removed,
-  restored,
   retrieved,
   retrievedBulkData,
   retrievedFrames,
@@ -76,6 +72,18 @@ import {
   stored,
   zipped,
 } from "./transactions.ts";
+import {
+  changesRead,
+  deliveriesListed,
+  removalsListed,
+  removed,
+  restored,
+  webhookAdded,
+  webhookRead,
+  webhookRemoved,
+  webhooksListed,
+} from "./transactions-changes.ts";
+import { addWebhook, getWebhook, listDeliveries, listWebhooks, removeWebhook, webhookParams } from "./webhooks.ts";
 
 /** Where DICOMweb begins. */
 export const dicomWebRoot = "/dicom-web";
@@ -85,6 +93,7 @@ const series = `${study}/series/:series`;
 const instance = `${series}/instances/:instance`;
 const commitment = "/commitment-requests/:transaction";
 
+const webhook = "/api/webhooks/:webhook";
 const tagRoot = "/api/query-tags";
 
 const metadata = metadataHandler();
@@ -139,8 +148,14 @@ export const routes: readonly Route[] = [
   web("DELETE", instance, instanceParams, "Delete an instance", removed, removeResource),
   route("GET", "/api/removed", noParams, "List what was removed and can be restored", removalsListed, listRemovals),
   route("POST", "/api/removed/:removal/restore", removalParams, "Restore what was removed", restored, restoreRemoval),
-  route("GET", "/api/changes", noParams, "What happened to instances, in order", changesRead, readChanges),
   route("DELETE", "/api/removed/:removal", removalParams, "Forget what was removed, for good", removed, purgeRemoval),
+
+  route("GET", "/api/changes", noParams, "What happened to instances, in order", changesRead, readChanges),
+  route("GET", "/api/webhooks", noParams, "List the webhooks", webhooksListed, listWebhooks),
+  route("POST", "/api/webhooks", noParams, "Add a webhook", webhookAdded, addWebhook),
+  route("GET", webhook, webhookParams, "One webhook", webhookRead, getWebhook),
+  route("DELETE", webhook, webhookParams, "Remove a webhook", webhookRemoved, removeWebhook),
+  route("GET", `${webhook}/deliveries`, webhookParams, "Latest deliveries", deliveriesListed, listDeliveries),
 
   ...nonPatientCategories.flatMap(nonPatientRoutes),
 

@@ -3,19 +3,19 @@ import { z } from "zod";
 import type { SearchLevel } from "../archive/attributes.ts";
 import { mediaTypes } from "../archive/media-classes.ts";
 import { capabilitiesTypes } from "./capabilities.ts";
-import { contentNegotiation, pageLimit, position, searchQuery, wholeNumber } from "./query-parameters.ts";
+import { contentNegotiation, searchQuery, wholeNumber } from "./query-parameters.ts";
 import { tagRequest } from "./query-tags.ts";
 import { renderingQuery, thumbnailQuery } from "./rendering-options.ts";
 import type { QueryParameter, Transaction } from "./route.ts";
 import { attributeParameters } from "./search-attributes.ts";
 
 /** Answered by every route whose handler reaches the archive. */
-const anyArchive = [500, 503];
+export const anyArchive = [500, 503];
 
 const dicomJson = ["application/dicom+json", "application/json"];
 const octets = ["multipart/related", "application/octet-stream"];
 
-const nothing = { query: [], requestTypes: [] } as const;
+export const nothing = { query: [], requestTypes: [] } as const;
 
 /** Not of the standard: whatever watches over the server asks these. */
 export const lively: Transaction = {
@@ -142,53 +142,6 @@ export const zipped: Transaction = {
   requestTypes: ["application/json"],
   responseTypes: ["application/zip"],
   statuses: [200, 404, 413, 415, ...anyArchive],
-};
-
-/** Delete: not of the standard, but at its resources, as other archives have it. */
-export const removed: Transaction = {
-  ...nothing,
-  area: "Delete",
-  section: "delete",
-  responseTypes: [],
-  statuses: [204, 404, ...anyArchive],
-};
-export const removalsListed: Transaction = {
-  ...removed,
-  query: [
-    { name: "limit", meaning: "Removals to answer at most.", schema: pageLimit, example: "100" },
-    { name: "before", meaning: "Only removals with a lower id: the last one of the page before.", schema: position },
-  ],
-  responseTypes: ["application/json"],
-  statuses: [200, ...anyArchive],
-};
-export const restored: Transaction = {
-  ...removed,
-  responseTypes: ["application/json"],
-  statuses: [200, 404, ...anyArchive],
-};
-
-/** The feed of changes: not of the standard. */
-export const changesRead: Transaction = {
-  ...nothing,
-  area: "Changes",
-  section: "changes",
-  query: [
-    {
-      name: "since",
-      meaning: "Only changes with a higher sequence number: the `next` of the page before; or latest.",
-      schema: z.string().regex(/^(\d{1,15}|latest)$/, "is neither a whole number of 0 or more nor latest"),
-      example: "0",
-    },
-    { name: "limit", meaning: "Changes to answer at most.", schema: pageLimit, example: "100" },
-    {
-      name: "wait",
-      meaning: "Seconds to wait for a change when there is none.",
-      schema: z.string().regex(/^(1?\d|20)$/, "is not a whole number from 0 to 20"),
-      example: "20",
-    },
-  ],
-  responseTypes: ["application/json"],
-  statuses: [200, 400, 410, ...anyArchive],
 };
 
 /** Non-Patient Instances (PS3.18 12). */

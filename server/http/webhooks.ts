@@ -1,0 +1,71 @@
+/** /api/webhooks: who is told of changes, and how the deliveries went. */
+import { z } from "zod";
+import type { Reply, Request } from "./reply.ts";
+import { readJson } from "./whole-body.ts";
+
+export const webhookParams = z.object({ webhook: z.uuid("is not the id of a webhook") });
+
+type WebhookParams = z.infer<typeof webhookParams>;
+
+const headers = { "Content-Type": "application/json", "Cache-Control": "no-store" };
+
+/** http and https alone, without a user or a password, which every answer would show. */
+const address = z
+  .string()
+  .max(2048, "is longer than 2048 characters")
+  .refine((text) => URL.canParse(text) && isAddress(new URL(text)), "must be of the form https://host:port/path");
+
+function isAddress({ protocol, username, password }: URL): boolean {
+  return /^https?:$/.test(protocol) && username === "" && password === "";
+}
+
+/** One value, or several of which one must fit. */
+const values = z
+  .union([z.string().max(128), z.array(z.string().max(128)).min(1).max(1000)])
+  .transform((value) => (typeof value === "string" ? [value] : value));
+
+/** The body that adds a webhook. */
+export const webhookRequest = z.strictObject({
+  url: address,
+  secret: z.string().min(16, "must have 16 characters or more").max(256).optional(),
+  events: z
+    .array(z.enum(["create", "update", "delete", "restore"]))
+    .min(1)
+    .optional(),
+  filter: z
+    .strictObject({ studyInstanceUid: values.optional(), sopClassUid: values.optional(), origin: values.optional() })
+    .optional(),
+  since: z.int().min(0).optional(),
+});
+
+/** POST /api/webhooks: the answer holds the secret, which is told only here. */
+export async function addWebhook(request: Request<object>): Promise<Reply> {
+  const webhook = await request.archive.webhooks.add(await readJson(request, webhookRequest));
+  return {
+    status: 201,
+    headers: { ...headers, Location: `/api/webhooks/${webhook.id}` },
+    body: JSON.stringify(webhook),
+  };
+}
+
+/** GET /api/webhooks */
+export async function listWebhooks({ archive }: Request<object>): Promise<Reply> {
+  return { status: 200, headers, body: JSON.stringify({ webhooks: await archive.webhooks.list() }) };
+}
+
+/** GET /api/webhooks/{webhook} */
+export async function getWebhook({ archive, params }: Request<WebhookParams>): Promise<Reply> {
+  return { status: 200, headers, body: JSON.stringify(await archive.webhooks.find(params.webhook)) };
+}
+
+/** DELETE /api/webhooks/{webhook} */
+export async function removeWebhook({ archive, params }: Request<WebhookParams>): Promise<Reply> {
+  await archive.webhooks.remove(params.webhook);
+  return { status: 204 };
+}
+
+/** GET /api/webhooks/{webhook}/deliveries: the latest, newest first. */
+export async function listDeliveries({ archive, params, query }: Request<WebhookParams>): Promise<Reply> {
+  const deliveries = await archive.webhooks.deliveries(params.webhook, Number(query.get("limit") ?? 100));
+  return { status: 200, headers, body: JSON.stringify({ deliveries }) };
+}
