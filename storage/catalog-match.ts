@@ -60,6 +60,16 @@ export interface NameWord {
 /** Counts that can be matched (PS3.4 C.3.4). */
 export type RelatedCount = "studySeries" | "studyInstances" | "seriesInstances";
 
+/** On the values of a query tag, of a level at or above the one that is searched. */
+export interface TagCondition {
+  readonly queryTag: number;
+  readonly level: Level;
+  /** `empty`: it has no value. */
+  readonly values: Match | "empty";
+  /** Of a moment: as it is written, or in UTC. */
+  readonly part?: "written" | "utc";
+}
+
 /** One thing that every match must meet. */
 export type Condition =
   /** On a typed column. */
@@ -76,6 +86,7 @@ export type Condition =
   | { readonly level: Level; readonly nameWords: readonly NameWord[]; readonly orWithoutKeys?: true }
   /** Some series of the study has a modality that matches; `none`: no series has one. */
   | { readonly modalitiesInStudy: Match | "none" }
+  | TagCondition
   /** Some instance of the study is of one of the classes. */
   | { readonly sopClassesInStudy: readonly string[] }
   /** Counts the series of every study, whatever the other conditions are; `seriesInstances` is a column. */

@@ -2,6 +2,7 @@
 import type { Knex } from "knex";
 import type { Condition, Match, NameWord, RelatedCount } from "./catalog-match.ts";
 import { containing, documentSql } from "./catalog-where-document.ts";
+import { tagSql } from "./catalog-where-tag.ts";
 import { all, any, scalarSql, type Sql } from "./catalog-sql.ts";
 
 /** `query` with `condition`. */
@@ -19,6 +20,7 @@ export function restricted(query: Knex.QueryBuilder, { text, bindings }: Sql): K
 
 function conditionSql(condition: Condition): Sql {
   if ("nothing" in condition) return { text: "false", bindings: [] };
+  if ("queryTag" in condition) return tagSql(condition);
   if ("modalitiesInStudy" in condition) return modalitySql(condition.modalitiesInStudy);
   if ("sopClassesInStudy" in condition) return sopClassSql(condition.sopClassesInStudy);
   if ("instanceAvailability" in condition) return scalarSql("'ONLINE'::text", condition.instanceAvailability);

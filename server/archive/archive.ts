@@ -36,7 +36,7 @@ export interface Archive {
   storeParts(parts: AsyncIterable<StorePart>, options: StorePartsOptions): Promise<StoreOutcome[]>;
 
   /** Parses and checks what a client asks of a search. */
-  query(scope: SearchScope, parameters: QueryParameters): Query;
+  query(scope: SearchScope, parameters: QueryParameters): Promise<Query>;
   /** The matches of a query, newest study first. */
   search(query: Query, urlOf: UrlOf): Promise<SearchAnswers>;
 
@@ -120,10 +120,15 @@ export function createArchive(options: ArchiveOptions): Archive {
   const retrieve = createRetrieve(blobs, catalog, locate);
   const sweep = createSweep(blobs, catalog);
   const store = createStore(blobs, catalog, log, { duplicates, removedKeepDays });
+  const queryTags = createQueryTags(catalog.queryTags);
   return {
     store,
     storeParts: createStoreParts(blobs, store, (uid) => metadataOfOne(retrieve, uid), catalog.removals, log),
-    query: parseQuery,
+    query: async (scope, parameters) => {
+      const all = [...parameters];
+      const query = parseQuery(scope, all);
+      return query.passedOver ? parseQuery(scope, all, await queryTags.current()) : query;
+    },
     search: (query, urlOf) => search(catalog, query, urlOf),
     ...retrieve,
     fileSet: createFileSet(retrieve),
@@ -136,7 +141,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     ...createRendered(blobs, catalog, locate),
     ...createCommitment(blobs, catalog),
     nonPatient: createNonPatient(blobs, catalog),
-    queryTags: createQueryTags(catalog.queryTags),
+    queryTags,
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),
     check: async () => void (await Promise.all([blobs.check(), catalog.check()])),
   };

@@ -9,6 +9,8 @@ import { ArchiveError } from "../errors.ts";
  */
 export function tagOf(name: string, parameter: string): string {
   if (/^[0-9A-Fa-f]{8}$/.test(name)) return name.toUpperCase();
+  // The block of a private tag is not the same in every data set.
+  if (/^[0-9A-Fa-f]{3}[13579BDFbdf][xX]{2}[0-9A-Fa-f]{2}$/.test(name)) return name.toUpperCase().replace("XX", "xx");
   const entry = entryOfKeyword(name);
   if (entry) return tagHex(entry.tag);
   throw new ArchiveError(

@@ -30,6 +30,7 @@ const number = { as: "number", wildcards: false, multiple: false, parse: numberM
 const rules: Readonly<Record<string, VrRule>> = {
   AE: listed,
   AS: { as: "text", wildcards: false, multiple: true, parse: ageMatch },
+  AT: { as: "text", wildcards: false, multiple: false, parse: tagMatch },
   CS: { ...listed, parse: codeMatch },
   DA: { as: "date", wildcards: false, multiple: false, parse: ordered(dateRange) },
   DS: number,
@@ -43,6 +44,7 @@ const rules: Readonly<Record<string, VrRule>> = {
   SL: { ...number, parse: integerMatch },
   SS: { ...number, parse: integerMatch },
   ST: text,
+  SV: { ...number, parse: longIntegerMatch },
   TM: { as: "time", wildcards: false, multiple: false, parse: ordered(timeRange) },
   UC: listed,
   UI: { as: "text", wildcards: false, multiple: false, parse: uidMatch },
@@ -50,6 +52,7 @@ const rules: Readonly<Record<string, VrRule>> = {
   UR: text,
   US: { ...number, parse: integerMatch },
   UT: text,
+  UV: { ...number, parse: longIntegerMatch },
 };
 
 /** How stored values of `vr` are compared; undefined when they cannot be matched. */
@@ -91,6 +94,18 @@ function uidMatch(name: string, value: string): Match {
 function integerMatch(name: string, value: string): Match {
   if (/^[+-]?\d{1,10}$/.test(value)) return { kind: "equal", value: Number(value) };
   throw new ArchiveError("invalid-query", `${name} is not a whole number.`);
+}
+
+/** Of 64 bits, hence beyond what a number holds exactly. */
+function longIntegerMatch(name: string, value: string): Match {
+  if (/^[+-]?\d{1,20}$/.test(value)) return { kind: "equal", value: BigInt(value.replace("+", "")).toString() };
+  throw new ArchiveError("invalid-query", `${name} is not a whole number.`);
+}
+
+/** As DICOM JSON has it (PS3.18 F.2.2). */
+function tagMatch(name: string, value: string): Match {
+  if (/^[0-9A-Fa-f]{8}$/.test(value)) return { kind: "equal", value: value.toUpperCase() };
+  throw new ArchiveError("invalid-query", `${name} is not a tag such as 00100010.`);
 }
 
 function numberMatch(name: string, value: string): Match {

@@ -19,6 +19,8 @@ const tagForm = /^[0-9A-F]{8}$/;
 /** Odd groups, but for those that PS3.5 7.1 forbids; below element 1000 stand the creators (PS3.5 7.8.1). */
 const privateForm = /^(?!000[1357]|FFFF)([0-9A-F]{3}[13579BDF])(XX|[1-9A-F][0-9A-F])([0-9A-F]{2})$/;
 
+const blockForm = /^(?!000[1357]|FFFF)([0-9A-F]{3}[13579BDF])[1-9A-F][0-9A-F]([0-9A-F]{2})$/;
+
 interface Step {
   readonly path: string;
   readonly keyword?: string;
@@ -61,4 +63,9 @@ function parseStep(text: string, name: string): Step {
     "invalid-request",
     `${name} names ${shown}, which is neither a keyword nor a tag of PS3.6 nor a private tag.`,
   );
+}
+
+/** Tags of a path in canonical form: of private ones without their block. */
+export function canonicalPath(tags: readonly string[]): string {
+  return tags.map((tag) => tag.replace(blockForm, "$1xx$2")).join(".");
 }

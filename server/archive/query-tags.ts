@@ -2,8 +2,9 @@
 import type { QueryTagCatalog } from "../../storage/catalog.ts";
 import type { QueryTagDefinition, QueryTagError, QueryTagState } from "../../storage/catalog-query-tags.ts";
 import { ArchiveError } from "../errors.ts";
-import { attributeByTag, computed, type Level } from "./attributes.ts";
-import { isBelow } from "./levels.ts";
+import type { Level } from "./attributes.ts";
+import { neverMatched } from "./query-computed.ts";
+import { isMatchedByTable } from "./query-tag-keys.ts";
 import { parseTagPath } from "./query-tag-path.ts";
 import { isSearchableVr, tagValuesOfMetadata } from "./query-tag-values.ts";
 
@@ -125,19 +126,11 @@ function definitionOf({ path, vr, privateCreator = "", level }: QueryTagRequest)
   if (vr !== undefined && vr !== known) throw invalid(`vr is ${known} in PS3.6 for ${parsed.keyword ?? parsed.path}.`);
   if (!isSearchableVr(known))
     throw invalid(`${parsed.keyword ?? parsed.path} has the VR ${known}, which is not searchable.`);
-  if (isBuiltIn(parsed.path, level)) {
+  if (neverMatched.has(parsed.path)) throw invalid(`${parsed.keyword ?? parsed.path} is not matched by searches.`);
+  if (isMatchedByTable(level, parsed.path.split("."))) {
     throw new ArchiveError("query-tag-exists", `${parsed.keyword ?? parsed.path} can be searched without a query tag.`);
   }
   return { path: parsed.path, privateCreator: creator, vr: known, level };
-}
-
-const computedTags: ReadonlySet<string> = new Set(Object.values(computed));
-
-/** An attribute that is matched at a level is matched by searches of the levels below, too. */
-function isBuiltIn(path: string, level: Level): boolean {
-  const attribute = attributeByTag.get(path);
-  if (attribute?.column === undefined) return computedTags.has(path);
-  return !isBelow(attribute.level, level);
 }
 
 function invalid(sentence: string): ArchiveError {

@@ -1,5 +1,6 @@
 /** Query: what a client asks of a search, parsed and checked once for both doors. */
 import type { Condition } from "../../storage/catalog-match.ts";
+import type { QueryTagState } from "../../storage/catalog-query-tags.ts";
 import type { Search } from "../../storage/catalog-search.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
@@ -9,6 +10,7 @@ import { type IncludedFields, includedFields } from "./included-fields.ts";
 import { offsetMinutes } from "./query-date-time.ts";
 import { isUniversal, type Key, type MatchingRules } from "./query-key.ts";
 import { matchKeys } from "./query-keys.ts";
+import { matchQueryTags } from "./query-tag-keys.ts";
 import { listOf, type Paging, pagingParameters, parsePaging } from "./query-paging.ts";
 
 /** What to search, and within what. */
@@ -23,6 +25,8 @@ export interface Query {
   readonly search: Search;
   readonly paging: Paging;
   readonly included: IncludedFields;
+  /** Whether keys were not matched. */
+  readonly passedOver: boolean;
   /** What was asked for and is not done, in words: for a Warning header (PS3.18 8.3.4). */
   readonly warnings: readonly string[];
 }
@@ -44,13 +48,19 @@ const timezoneOffsetFromUtc = "00080201";
 
 /**
  * A query is checked whole before anything is looked for.
+ * @param queryTags attributes that are matched beside those of the table
  * @throws ArchiveError `invalid-query`, naming the parameter
  */
-export function parseQuery(scope: SearchScope, parameters: QueryParameters): Query {
+export function parseQuery(
+  scope: SearchScope,
+  parameters: QueryParameters,
+  queryTags: readonly QueryTagState[] = [],
+): Query {
   const all = [...parameters];
   const { keys, rules, wanted } = readKeys(all);
   const paging = parsePaging(scope.level, all);
-  const matched = matchKeys(scope.level, keys, rules);
+  const tagged = matchQueryTags(scope.level, keys, rules, queryTags);
+  const matched = matchKeys(scope.level, tagged.rest, rules);
   // A matching key is a return key as well (PS3.18 10.6.3.3).
   const paths = keys.map(({ path }) => path);
   const { included, unanswered } = includedFields(scope.level, wanted, paths);
@@ -58,14 +68,16 @@ export function parseQuery(scope: SearchScope, parameters: QueryParameters): Que
     scope,
     included,
     paging,
+    passedOver: matched.unmatched.length > 0,
     warnings: [
       ...matched.unmatched.map((tag) => `${notMatched} ${keywordOf(tag)}.`),
+      ...tagged.warnings,
       ...(matched.literalNames ? [literalNames] : []),
       ...unanswered.map((tag) => `${notAnswered} ${keywordOf(tag)}.`),
     ],
     search: {
       level: scope.level,
-      conditions: [...scopeConditions(scope), ...matched.conditions],
+      conditions: [...scopeConditions(scope), ...matched.conditions, ...tagged.conditions],
       ...paging,
       sopClassesInStudy: included.fields.has(computed.sopClassesInStudy),
       metadata: included.ofMetadata.size > 0,

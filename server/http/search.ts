@@ -19,7 +19,7 @@ export function searchHandler<Params>(scopeOf: (params: Params) => SearchScope) 
   return async (request: Request<Params>): Promise<Reply> => {
     const mediaType = chooseMediaType(request.accept);
     const scope = scopeOf(request.params);
-    const query = request.archive.query(scope, request.query);
+    const query = await request.archive.query(scope, request.query);
     const { answers, cursor, count } = await request.archive.search(query, request.urlOf);
     const isCut = cursor !== undefined && query.paging.limited;
     return searchReply(answers, mediaType, {
