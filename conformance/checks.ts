@@ -9,7 +9,10 @@ import { retrieveChecks } from "./checks/retrieve.ts";
 import { robustChecks } from "./checks/robust.ts";
 import { searchAnswerChecks } from "./checks/search-answer.ts";
 import { searchMatchChecks } from "./checks/search-match.ts";
+import { serviceChecks } from "./checks/services.ts";
+import { storeFormChecks } from "./checks/store-forms.ts";
 import { storeChecks } from "./checks/store.ts";
+import { wadoUriChecks } from "./checks/wado-uri.ts";
 
 /** The checks by file; a name stands in one file only. */
 export const checkFiles: readonly Checks[] = [
@@ -19,7 +22,10 @@ export const checkFiles: readonly Checks[] = [
   renderedChecks,
   conditionalChecks,
   jsonModelChecks,
+  wadoUriChecks,
   storeChecks,
+  storeFormChecks,
+  serviceChecks,
   searchMatchChecks,
   searchAnswerChecks,
   robustChecks,

@@ -92,6 +92,7 @@ const rows: readonly Row[] = [
   ["MIMETypeOfEncapsulatedDocument", "00420012", "LO"],
   ["FrameTime", "00181063", "DS"],
   ["SlopeInUse", "0018605C", "FD"],
+  ["ContentLabel", "00700080", "CS"],
   ["PixelData", "7FE00010", "OW"],
 ];
 

@@ -81,7 +81,8 @@ async function main(url: string): Promise<number> {
   const left = given.keep ? 0 : await session.cleanUp();
   closeConnections();
   console.log(`\n${totals(outcomes)}\n`);
-  if (left > 0) console.log(`${left} studies could not be deleted; their patients begin with CF-${session.run.token}.`);
+  if (left > 0)
+    console.log(`${left} resources could not be deleted; their patients begin with CF-${session.run.token}.`);
   if (given.json !== undefined) await writeText(given.json, `${JSON.stringify(outcomes.map(plain), null, 2)}\n`);
   if (given.update) {
     const results = updated(await readExpected(), outcomes, new Set(matrix.map(({ id }) => id)));

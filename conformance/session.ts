@@ -34,7 +34,7 @@ export class Session {
   readonly target: Target;
   readonly run: Run;
   readonly fixtures: Fixtures;
-  readonly #studies = new Set<string>();
+  readonly #paths = new Set<string>();
   #faults = new Map<string, string>();
 
   constructor(target: Target, seed: string) {
@@ -83,8 +83,13 @@ export class Session {
     instances: readonly Instance[],
     accept: string = media.json,
   ): Promise<Answer> {
-    for (const { studyInstanceUid } of instances) this.#studies.add(studyInstanceUid);
+    for (const { studyInstanceUid } of instances) this.removeLater(`/studies/${studyInstanceUid}`);
     return this.request(path, { method: "POST", headers: { "Content-Type": contentType, Accept: accept }, body });
+  }
+
+  /** Deletes the resource of a path at the end of the run. */
+  removeLater(path: string): void {
+    this.#paths.add(path);
   }
 
   /** A scratch instance, stored. Throws Failure when it is not. */
@@ -117,11 +122,11 @@ export class Session {
     return instance;
   }
 
-  /** Removes what the run has stored, where the server deletes; gives the number of studies that stay. */
+  /** Removes what the run has stored, where the server deletes; gives the number of resources that stay. */
   async cleanUp(): Promise<number> {
     let left = 0;
-    for (const study of this.#studies) {
-      const { status } = await this.request(`/studies/${study}`, { method: "DELETE" });
+    for (const path of this.#paths) {
+      const { status } = await this.request(path, { method: "DELETE" });
       if (status !== 200 && status !== 204 && status !== 404) left += 1;
     }
     return left;
