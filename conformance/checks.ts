@@ -1,9 +1,14 @@
 /** Every check by its name, put together from checks/. */
 import type { Checks } from "./check.ts";
+import { changeChecks } from "./checks/changes.ts";
+import { clientChecks } from "./checks/clients.ts";
 import { conditionalChecks } from "./checks/conditional.ts";
+import { extraChecks } from "./checks/extras.ts";
 import { jsonModelChecks } from "./checks/json-model.ts";
 import { negotiationChecks } from "./checks/negotiation.ts";
 import { pixelChecks } from "./checks/pixels.ts";
+import { queryTagChecks } from "./checks/query-tags.ts";
+import { removalChecks } from "./checks/removal.ts";
 import { renderedChecks } from "./checks/rendered.ts";
 import { retrieveChecks } from "./checks/retrieve.ts";
 import { robustChecks } from "./checks/robust.ts";
@@ -29,6 +34,11 @@ export const checkFiles: readonly Checks[] = [
   searchMatchChecks,
   searchAnswerChecks,
   robustChecks,
+  removalChecks,
+  changeChecks,
+  queryTagChecks,
+  extraChecks,
+  clientChecks,
 ];
 
 export const allChecks: Checks = Object.assign({}, ...checkFiles);

@@ -80,7 +80,7 @@ function sortedMembers(_name: string, value: unknown): unknown {
 
 function asked({ method, url }: Answer): string {
   const { pathname, search } = new URL(url);
-  return `${method} ${shortened(pathname.replaceAll(/2\.25\.(\d{4})\d+/g, "2.25.$1…") + decode(search))}`;
+  return `${method} ${shortened((pathname + decode(search)).replaceAll(/2\.25\.(\d{4})\d+/g, "2.25.$1…"))}`;
 }
 
 function decode(text: string): string {
