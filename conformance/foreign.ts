@@ -10,10 +10,15 @@ import { exchange } from "./http.ts";
 
 const run = promisify(execFile);
 
+/** The Python that Debian packages, such as python3-pydicom, belong to. */
+const debianPython = "/usr/bin/python3";
+
 /** Runs a program on a file that holds `bytes`; gives what it prints. Throws Skipped when it is not installed. */
 export async function readBy(program: string, args: readonly string[], bytes: Buffer): Promise<string> {
   const folders = [...(process.env["PATH"] ?? "").split(path.delimiter), "/usr/bin"];
-  const found = folders.map((folder) => path.join(folder, program)).find((file) => existsSync(file));
+  const found = path.isAbsolute(program)
+    ? program
+    : folders.map((folder) => path.join(folder, program)).find((file) => existsSync(file));
   if (found === undefined) throw new Skipped(`${program} is not installed.`);
   const folder = await mkdtemp(path.join(tmpdir(), "conformance-"));
   try {
@@ -29,11 +34,11 @@ export async function readBy(program: string, args: readonly string[], bytes: Bu
 /** Runs a script of the Python that has pydicom, on a file. Throws Skipped without it. */
 export async function readByPydicom(script: string, bytes: Buffer): Promise<string> {
   try {
-    await run("/usr/bin/python3", ["-c", "import pydicom"]);
+    await run(debianPython, ["-c", "import pydicom"]);
   } catch {
     throw new Skipped("pydicom is not installed.");
   }
-  return readBy("python3", ["-c", `import sys, pydicom\n${script}`], bytes);
+  return readBy(debianPython, ["-c", `import sys, pydicom\n${script}`], bytes);
 }
 
 /** What dicomweb-client uses of a browser's XMLHttpRequest, over the suite's own requests. */

@@ -28,6 +28,8 @@ interface Encoding {
 const explicitLittle: Encoding = { explicitVr: true, littleEndian: true };
 /** Explicit VR headers with a 32-bit length (PS3.5 Table 7.1-1). */
 const longVrs = new Set(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"]);
+/** Numbers in binary; those of DS and IS are text. */
+const binaryVrs = new Set(["AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"]);
 const paddedWithNull = new Set(["UI", "OB", "UN"]);
 
 /** Fragments of encapsulated pixel data, one a frame, with an empty Basic Offset Table (PS3.5 A.4). */
@@ -98,17 +100,16 @@ function writeItems(items: readonly DataSet[], encoding: Encoding): Buffer {
 function valueBytes(vr: string, content: Exclude<Content, readonly DataSet[]>, encoding: Encoding): Buffer {
   if (Buffer.isBuffer(content)) return padToEven(content, paddedWithNull.has(vr) ? 0 : 0x20);
   const values = typeof content === "object" ? content : [content];
-  const [first] = values;
-  if (typeof first !== "number" && typeof first !== "bigint") {
+  if (!binaryVrs.has(vr)) {
     return padToEven(Buffer.from(values.join("\\"), "utf8"), paddedWithNull.has(vr) ? 0 : 0x20);
   }
-  return Buffer.concat(values.map((value) => numberBytes(vr, BigInt(Math.trunc(Number(value))), value, encoding)));
+  return Buffer.concat(values.map((value) => numberBytes(vr, value, encoding)));
 }
 
 /** Numbers as their VR holds them (PS3.5 6.2). */
-function numberBytes(vr: string, whole: bigint, value: unknown, { littleEndian }: Encoding): Buffer {
+function numberBytes(vr: string, value: string | number | bigint | DataSet, { littleEndian }: Encoding): Buffer {
   const bytes = Buffer.alloc(8);
-  const integer = typeof value === "bigint" ? value : whole;
+  const integer = typeof value === "bigint" ? value : BigInt(Math.trunc(Number(value)));
   const written: Readonly<Record<string, () => number>> = {
     US: () => bytes.writeUInt16LE(Number(integer)),
     SS: () => bytes.writeInt16LE(Number(integer)),
@@ -123,9 +124,7 @@ function numberBytes(vr: string, whole: bigint, value: unknown, { littleEndian }
       return bytes.writeUInt16LE(Number(integer & 0xffffn), 2);
     },
   };
-  const end = written[vr]?.();
-  if (end === undefined) return Buffer.from(String(value));
-  const result = bytes.subarray(0, end);
+  const result = bytes.subarray(0, written[vr]?.());
   if (littleEndian) return result;
   return vr === "AT" ? result.swap16() : Buffer.from(result.toReversed());
 }

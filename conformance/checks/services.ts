@@ -135,9 +135,9 @@ export const serviceChecks: Checks = {
     const answer = expectStatus(await session.get(`/color-palettes/${uid}`, media.dicom), 200);
     expectBytes(soleBody(answer), file, "The file");
   },
-  "npi-metadata": async (session) => {
-    const { uid } = await storePalette(session, "metadata");
-    const [dataSet] = dataSetsOf(expectStatus(await session.get(`/color-palettes/${uid}/metadata`), 200));
+  "npi-json": async (session) => {
+    const { uid } = await storePalette(session, "json");
+    const [dataSet] = dataSetsOf(expectStatus(await session.get(`/color-palettes/${uid}`), 200));
     expectEqual(textOf(dataSet, "SOPInstanceUID"), uid, "SOP Instance UID");
   },
   "npi-search": async (session) => {
