@@ -3,10 +3,10 @@ import Router from "@koa/router";
 import Koa, { type Context, type Middleware } from "koa";
 import type { Archive } from "../archive/archive.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
+import { acceptOf, requireUtf8 } from "./accept-query.ts";
 import { baseUrl, type BaseUrlOptions } from "./base-url.ts";
 import { optionsHandler } from "./capabilities.ts";
 import { allowOrigins, type CorsOptions } from "./cors.ts";
-import { parseAccept } from "./media-type.ts";
 import { answerErrors, type ErrorLog } from "./problem.ts";
 import type { Request } from "./reply.ts";
 import type { Route } from "./route.ts";
@@ -84,12 +84,13 @@ function reportUndeclared({ method, path, statuses }: Route, log: ErrorLog): Mid
 function requestOf(ctx: Context, archive: Archive, baseUrlOptions: BaseUrlOptions): Request<unknown> {
   const query = new URLSearchParams(ctx.querystring);
   const root = `${baseUrl(ctx.req, baseUrlOptions)}${dicomWebRoot}/`;
+  const header = (name: string) => ctx.get(name) || undefined;
+  if (ctx.method === "GET" && ctx.path.startsWith(dicomWebRoot)) requireUtf8(query, header);
   return {
     params: ctx["params"],
     query,
-    // A plus sign that was not escaped has become a blank.
-    accept: parseAccept(query.get("accept")?.replaceAll("dicom ", "dicom+") ?? (ctx.get("accept") || undefined)),
-    header: (name) => ctx.get(name) || undefined,
+    accept: acceptOf(query, header),
+    header,
     body: ctx.req,
     archive,
     urlOf: (path) => root + path,

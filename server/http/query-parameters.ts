@@ -13,7 +13,7 @@ export const contentNegotiation: readonly QueryParameter[] = [
   },
   {
     name: "charset",
-    meaning: "Character sets to answer in (PS3.18 8.3.3.2). Every answer is UTF-8; another wish is passed over.",
+    meaning: "Character sets to answer in (PS3.18 8.3.3.2). Every answer is UTF-8, which only a weight of 0 refuses.",
     schema: z.string(),
     repeatable: true,
     example: "utf-8",
