@@ -71,7 +71,7 @@ function dataSourceOf(settings: ViewerSettings, dicomWebRoot: string, wadoUri: s
     thumbnailRendering: "wadors",
     enableStudyLazyLoad: true,
     supportsWildcard: true,
-    supportsFuzzyMatching: false,
+    supportsFuzzyMatching: true,
     supportsReject: false,
     // PDF and video by the rendered resource, a video in ranges; bulk data without the wrapping of one part.
     singlepart: "bulkdata,video,pdf",

@@ -57,8 +57,8 @@ export function nameWords(tag: string, key: string): readonly NameWord[] {
       return [{ keys: [], patterns: [`${tag}=%${escaped(word)}%`] }];
     }
     const pattern = `${tag}=${escaped(word).replaceAll("*", "%").replaceAll("?", "_")}`;
-    // With a wildcard inside, or with one sound alone, the rest says too little of how the whole word sounds.
-    const sounds = /^\*?[^*?]+\*?$/.test(word) ? codes.filter((code) => code.length > tag.length + 2) : [];
+    // A part of a word says too little of how the whole sounds when it has a gap or fewer than three sounds.
+    const sounds = /^\*?[^*?]+\*?$/.test(word) ? codes.filter((code) => code.length > tag.length + 3) : [];
     return [{ keys: sounds, patterns: [pattern] }];
   });
 }

@@ -23,6 +23,8 @@ export interface MatchedKeys {
 
 /** Sequences in sequences that a key may go down. */
 const deepest = 8;
+/** Words of a name to be found by their sound. */
+const mostWords = 32;
 
 /** What keys below a sequence, or of a level, become. */
 interface Collected {
@@ -64,9 +66,14 @@ export function matchKeys(level: SearchLevel, keys: readonly Key[], rules: Match
   return { conditions, unmatched, literalNames };
 }
 
-/** The words of a name to be found by their sound; none of what is no name, or has no words: that is matched literally. */
-function wordsOf({ tag, vr }: LevelAttribute, { path, value }: Key): readonly NameWord[] {
-  return vr === "PN" && path.length === 1 ? nameWords(tag, value) : [];
+/**
+ * The words of a name to be found by their sound; none of what is no name, or has no words: that is matched literally.
+ * @throws ArchiveError `invalid-query` when there are more than a name has
+ */
+function wordsOf({ tag, vr }: LevelAttribute, { name, path, value }: Key): readonly NameWord[] {
+  const words = vr === "PN" && path.length === 1 ? nameWords(tag, value) : [];
+  if (words.length <= mostWords) return words;
+  throw new ArchiveError("invalid-query", `${name} has more than ${mostWords} words.`);
 }
 
 /** What a literal name needs, too: its words lead to it by an index, whatever stands around them. */

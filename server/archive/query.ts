@@ -37,6 +37,9 @@ export type QueryParameters = Iterable<readonly [name: string, value: string]>;
 /** Keys in one query: each may cost a look into every document. */
 const mostKeys = 100;
 
+/** Runs of asterisks in a key: each multiplies the work of matching, and nobody needs as many. */
+const mostAsterisks = 32;
+
 export const notMatched = "The attribute is not matched by this search, and was passed over:";
 const notAnswered = "The attribute is not answered by this search, and was left out:";
 const literalNames =
@@ -112,6 +115,9 @@ function addKey(keys: Map<string, Key>, name: string, value: string): void {
   const path = name.split(".").map((part) => tagOf(part, name));
   // No DICOM value holds U+0000, and PostgreSQL has no text with it.
   if (value.includes("\0")) throw new ArchiveError("invalid-query", `${shown(name)} holds a NUL character.`);
+  if ((value.match(/\*+/g)?.length ?? 0) > mostAsterisks) {
+    throw new ArchiveError("invalid-query", `${shown(name)} has more than ${mostAsterisks} asterisks.`);
+  }
   const joined = path.join(".");
   if (keys.has(joined)) throw new ArchiveError("invalid-query", `${shown(name)} is given more than once.`);
   if (keys.size === mostKeys) throw new ArchiveError("invalid-query", `The query has more than ${mostKeys} keys.`);

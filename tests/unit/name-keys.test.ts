@@ -80,6 +80,7 @@ describe("keys of names", () => {
     ["S_h*", "Sch^X"],
     ["иванов", "Петров^Иван"],
     ["M*", "Smith^John"],
+    ["*Jon*", "Smith^Jane"],
   ];
   for (const [key, name] of apart) it(`do not find ${name} by ${key}`, () => assert.ok(!finds(key, name)));
 

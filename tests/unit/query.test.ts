@@ -204,6 +204,13 @@ describe("query", () => {
       assert.deepEqual(matchOf("Modality", "C?,MR"), { kind: "like", patterns: ["C_", "MR"] });
     });
 
+    it("refuses a key of nothing but work", () => {
+      for (const name of ["PatientID", "PatientName", "Modality"]) {
+        refuses(name, "*a".repeat(33));
+        assert.ok(matchOf(name, `${"*".repeat(500)}${"a*".repeat(31)}`));
+      }
+    });
+
     it("refuses U+0000, which PostgreSQL does not take", () => {
       for (const name of ["PatientID", "PatientName", "Modality", "ModalitiesInStudy"]) refuses(name, "a\0b");
     });
