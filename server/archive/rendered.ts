@@ -1,6 +1,7 @@
 /** Rendered resources (PS3.18 10.4.1.1.3) and thumbnails (10.4.1.1.4), as far as they need no work on pixels. */
 import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
+import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 import { documentOf, imageFault, jpegFault, metadataOf, videoOf } from "./renditions.ts";
 import { frameBytes, frameCount } from "./frame-bytes.ts";
@@ -27,6 +28,10 @@ export interface RenderingOptions {
   readonly quality?: number | undefined;
   readonly viewport?: Viewport | undefined;
   readonly window?: { readonly center: number; readonly width: number; readonly shape: WindowShape } | undefined;
+  /** A part of the image: left, top, right and bottom as fractions of its sides (PS3.18 9.5.1.2.4). */
+  readonly region?: readonly [left: number, top: number, right: number, bottom: number] | undefined;
+  /** A presentation state of the same study to render with. */
+  readonly presentationState?: { readonly seriesInstanceUid: Uid; readonly sopInstanceUid: Uid } | undefined;
   readonly iccProfile?: "no" | "yes" | "srgb" | "adobergb" | "rommrgb" | "displayp3" | undefined;
 }
 

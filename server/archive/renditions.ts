@@ -115,11 +115,11 @@ function containerOf(beginning: Buffer): string | undefined {
 export function imageFault(
   { uid, name }: TransferSyntax,
   json: DicomJson,
-  { annotation, quality, viewport, window, iccProfile = "no" }: RenderingOptions,
+  { iccProfile = "no", ...changes }: RenderingOptions,
 ): string | undefined {
   const only = "Only frames that are stored as JPEG Baseline and need no change can be rendered yet";
   if (uid !== jpegBaselineUid) return `${only}; these are stored as ${name}.`;
-  const asked = Object.entries({ annotation, quality, viewport, window }).find(([, value]) => value !== undefined);
+  const asked = Object.entries(changes).find(([, value]) => value !== undefined);
   if (asked) return `${only}; ${asked[0]} asks for one.`;
   if (iccProfile !== "no") return `${only}; iccprofile asks for one.`;
   const isGray = first(json, tag.samplesPerPixel) === 1;

@@ -1,5 +1,5 @@
 /** Retrieve rendered resources and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4): what a browser shows by itself. */
-import type { Rendition, Renditions } from "../archive/rendered.ts";
+import type { Rendition, RenderingOptions, Renditions } from "../archive/rendered.ts";
 import { ArchiveError } from "../errors.ts";
 import { type AcceptRange, negotiate } from "./media-type.ts";
 import { multipartHeaders, multipartRelated, type OutgoingPart } from "./multipart-writer.ts";
@@ -14,18 +14,26 @@ type AnyParams = StudyParams | SeriesParams | InstanceParams | FrameParams;
 /** A document is what somebody stored: it runs no script, and asks nobody, in the name of this address. */
 const harmless = { "Content-Security-Policy": "default-src 'none'; sandbox" } as const;
 
-/** What can be rendered of a study, a series, an instance or frames; one alone as a single part, several as parts. */
+/** What can be rendered of a study, a series, an instance or frames. */
 export async function retrieveRendered(request: Request<AnyParams>): Promise<Reply> {
-  const { accept, archive, params, query } = request;
-  const frames = "frames" in params ? params.frames : undefined;
-  const found = await archive.rendered(uidsOf(params), frames, renderingOptions(query));
-  const { multipart, type } = choose(accept, found);
+  const { params, query } = request;
+  return renderedReply(request, "frames" in params ? params.frames : undefined, renderingOptions(query));
+}
+
+/** The renditions of the resource, or of `frames` of it: one alone as a single part, several as parts. */
+export async function renderedReply(
+  request: Request<AnyParams>,
+  frames: readonly number[] | undefined,
+  options: RenderingOptions,
+): Promise<Reply> {
+  const found = await request.archive.rendered(uidsOf(request.params), frames, options);
+  const { multipart, type } = choose(request.accept, found);
   if (!multipart) {
-    for await (const rendition of found.all) return singleReply(rendition, query);
+    for await (const rendition of found.all) return singleReply(rendition, options);
   }
   const message = multipartRelated(parts(found, request), { type });
   const headers = { ...multipartHeaders(message), ...revalidated, ...harmless };
-  const etag = weakEtag(found.version, "rendered", frames?.toString() ?? "", parametersOf(query), type);
+  const etag = weakEtag(found.version, "rendered", frames?.toString() ?? "", JSON.stringify(options), type);
   return { status: 200, headers, body: message.body, etag, lastModified: found.lastModified };
 }
 
@@ -33,12 +41,13 @@ export async function retrieveRendered(request: Request<AnyParams>): Promise<Rep
 export async function retrieveThumbnail({ accept, archive, params, query }: Request<AnyParams>): Promise<Reply> {
   const [frame, ...others] = "frames" in params ? params.frames : [];
   if (others.length > 0) throw new ArchiveError("invalid-request", "A thumbnail is of one frame.");
-  const rendition = await archive.thumbnail(uidsOf(params), frame, renderingOptions(query));
+  const options = renderingOptions(query);
+  const rendition = await archive.thumbnail(uidsOf(params), frame, options);
   const offers = [{ mediaType: rendition.mediaType, multipart: false }];
   if (!negotiate(accept, offers)) {
     throw new ArchiveError("not-acceptable", `The thumbnail is available as ${available(offers)}.`);
   }
-  return singleReply(rendition, query);
+  return singleReply(rendition, options);
 }
 
 /** Whoever leaves out a media type of what there is would get less than the whole. @throws ArchiveError */
@@ -56,9 +65,9 @@ function choose(
   throw new ArchiveError("not-acceptable", `It can be rendered as ${available(offers.flat())}.`);
 }
 
-function singleReply({ mediaType, bytes, sha256, storedAt, frame }: Rendition, query: URLSearchParams): Reply {
+function singleReply({ mediaType, bytes, sha256, storedAt, frame }: Rendition, options: RenderingOptions): Reply {
   const headers = { "Content-Type": mediaType, ...revalidated, ...harmless };
-  const etag = strongEtag(sha256, "rendered", frame ?? "", parametersOf(query), mediaType);
+  const etag = strongEtag(sha256, "rendered", frame ?? "", JSON.stringify(options), mediaType);
   return { status: 200, headers, body: bytes, etag, lastModified: storedAt };
 }
 
@@ -68,9 +77,4 @@ async function* parts({ all }: Renditions, { params, urlOf }: Request<AnyParams>
     const contentLocation = urlOf(`${instance}${frame === undefined ? "" : `/frames/${frame}`}/rendered`);
     yield { contentType: mediaType, contentLocation, byteLength: bytes.byteLength, body: bytes.read() };
   }
-}
-
-/** The parameters that change what is rendered. */
-function parametersOf(query: URLSearchParams): string {
-  return ["annotation", "quality", "viewport", "window", "iccprofile"].map((name) => query.get(name)).join(";");
 }

@@ -69,6 +69,7 @@ import {
   retrievedPixels,
   retrievedRendered,
   retrievedThumbnail,
+  retrievedByUri,
   stored,
   zipped,
 } from "./transactions.ts";
@@ -84,6 +85,7 @@ import {
   webhooksListed,
 } from "./transactions-changes.ts";
 import { addWebhook, getWebhook, listDeliveries, listWebhooks, removeWebhook, webhookParams } from "./webhooks.ts";
+import { wadoUri } from "./wado-uri.ts";
 
 /** Where DICOMweb begins. */
 export const dicomWebRoot = "/dicom-web";
@@ -158,6 +160,8 @@ export const routes: readonly Route[] = [
   route("GET", `${webhook}/deliveries`, webhookParams, "Latest deliveries", deliveriesListed, listDeliveries),
 
   ...nonPatientCategories.flatMap(nonPatientRoutes),
+
+  route("GET", "/wado", noParams, "Retrieve an instance by query parameters", retrievedByUri, wadoUri),
 
   web("POST", commitment, transactionParams, "Request storage commitment", commitmentRequested, requestCommitment),
   web("GET", commitment, transactionParams, "Check for the result of a request", commitmentChecked, checkCommitment),

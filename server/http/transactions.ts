@@ -7,6 +7,7 @@ import { contentNegotiation, searchQuery, wholeNumber } from "./query-parameters
 import { tagRequest } from "./query-tags.ts";
 import { renderingQuery, thumbnailQuery } from "./rendering-options.ts";
 import type { QueryParameter, Transaction } from "./route.ts";
+import { wadoUriParameters } from "./wado-uri-query.ts";
 import { attributeParameters } from "./search-attributes.ts";
 
 /** Answered by every route whose handler reaches the archive. */
@@ -132,6 +133,14 @@ export const retrievedThumbnail: Transaction = {
 export const retrievedPixels: Transaction = {
   ...retrieved,
   section: "PS3.18 10.4.1.1.7",
+};
+
+/** The URI Service (PS3.18 9). */
+export const retrievedByUri: Transaction = {
+  ...retrievedRendered,
+  section: "PS3.18 9",
+  query: wadoUriParameters,
+  responseTypes: ["application/dicom", "image/jpeg", "application/pdf", "text/xml", "video/mp4", "video/mpeg"],
 };
 
 /** Not of the standard: several studies, series and instances at once. */
