@@ -66,7 +66,8 @@ export function parseQuery(
   const matched = matchKeys(scope.level, tagged.rest, rules);
   // A matching key is a return key as well (PS3.18 10.6.3.3).
   const paths = keys.map(({ path }) => path);
-  const { included, unanswered } = includedFields(scope.level, wanted, paths);
+  const taggedPaths = keys.filter((key) => !tagged.rest.includes(key)).map(({ path }) => path);
+  const { included, unanswered } = includedFields(scope.level, wanted, paths, taggedPaths);
   return {
     scope,
     included,

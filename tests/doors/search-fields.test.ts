@@ -101,4 +101,22 @@ describe("includefield", () => {
     assert.equal(first(matches[0], "00081030"), "Chest");
     assert.equal(items(matches[0] ?? {}, "00101002").length, 2);
   });
+
+  it("answers the keys that a query tag matched", async () => {
+    const tag = { path: "00091002", vr: "LO", privateCreator: "ACME 1.1", level: "instance" };
+    const headers = { "Content-Type": "application/json" };
+    const body = JSON.stringify(tag);
+    assert.equal((await fetch(`${server.url}/api/query-tags`, { method: "POST", headers, body })).status, 202);
+    const address = `${server.url}/api/query-tags/00091002`;
+    for (let rest = 100; !/"ready"/.test(await (await fetch(address)).text()); rest -= 1) {
+      assert.ok(rest > 0, "the tag is not indexed");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    // A process searches by the list that it has for a second.
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    const { matches, warning } = await search("instances?00091002=private%202&00090010=ACME%201.1");
+    assert.deepEqual([matches.length, warning], [1, ""]);
+    assert.equal(first(matches[0], "00091002"), "private 2");
+    assert.equal(first(matches[0], "00090010"), "ACME 1.1");
+  });
 });
