@@ -1,6 +1,6 @@
 /** One run against one server: where it is, what was stored there, and the requests that checks make most. */
 import { expectStatus, Failure } from "./expect.ts";
-import { dataSetsOf, type JsonDataSet } from "./dicom-json.ts";
+import { attributeOf, dataSetsOf, type JsonDataSet } from "./dicom-json.ts";
 import { allInstances, type Fixtures, makeFixtures } from "./fixtures.ts";
 import { type Answer, exchange, header, type RequestOptions } from "./http.ts";
 import { type Instance, Run } from "./instances.ts";
@@ -120,6 +120,15 @@ export class Session {
     const fault = this.#faults.get(instance.sopInstanceUid);
     if (fault !== undefined) throw new Failure(`Cannot be checked, since the instance is not stored: ${fault}.`);
     return instance;
+  }
+
+  /** Where the server says that a value of an instance is (PS3.18 F.2.6). Throws Failure when it says nothing. */
+  async bulkDataUrl(instance: Instance, name: string): Promise<string> {
+    const path = `${pathsOf(this.need(instance)).instance}/metadata`;
+    const [dataSet] = dataSetsOf(expectStatus(await this.get(path), 200));
+    const uri = attributeOf(dataSet, name)?.BulkDataURI;
+    if (uri === undefined) throw new Failure(`${name} has no BulkDataURI.`);
+    return new URL(uri, this.target.url + path).href;
   }
 
   /** Removes what the run has stored, where the server deletes; gives the number of resources that stay. */

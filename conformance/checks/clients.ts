@@ -1,6 +1,7 @@
 /** Clients and readers that we did not write: dicomweb-client, DCMTK, pydicom. */
 import type { Checks } from "../check.ts";
 import { expect, expectBytes, expectEqual, expectStatus, Skipped, soleBody } from "../expect.ts";
+import { bulkValue } from "../fixtures.ts";
 import { MinimalXmlHttpRequest, readBy, readByPydicom } from "../foreign.ts";
 import type { Instance } from "../instances.ts";
 import { toJson } from "../metadata-forms.ts";
@@ -127,18 +128,16 @@ export const clientChecks: Checks = {
     expectBytes(bufferOf(frames[1]), pixelsOf(cine).subarray(48, 72), "The third frame");
   },
   "client-retrieve-bulk-data": async (session) => {
-    const mr = session.need(session.fixtures.mr);
     const client = await dicomwebClient(session);
-    const BulkDataURI = `${session.target.url}${pathsOf(mr).instance}/bulkdata/7FE00010`;
+    const BulkDataURI = await session.bulkDataUrl(session.fixtures.forms, "00091011:OW");
     const values = await askList(client, "retrieveBulkData", { BulkDataURI });
-    expectBytes(bufferOf(values[0]), pixelsOf(mr), "The value");
+    expectBytes(bufferOf(values[0]), bulkValue, "The value");
   },
   "client-retrieve-bulk-data-single-part": async (session) => {
-    const mr = session.need(session.fixtures.mr);
     const client = await dicomwebClient(session, "bulkdata");
-    const BulkDataURI = `${session.target.url}${pathsOf(mr).instance}/bulkdata/7FE00010`;
+    const BulkDataURI = await session.bulkDataUrl(session.fixtures.forms, "00091011:OW");
     const values = await askList(client, "retrieveBulkData", { BulkDataURI });
-    expectBytes(bufferOf(values[0]), pixelsOf(mr), "The value");
+    expectBytes(bufferOf(values[0]), bulkValue, "The value");
   },
   "client-store": async (session) => {
     const instance = session.run.scratch("client store");

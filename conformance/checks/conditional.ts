@@ -8,44 +8,54 @@ import { media, pathsOf, type Session } from "../session.ts";
 interface Resource {
   readonly name: string;
   readonly accept: string;
-  readonly pathOf: (session: Session) => string;
+  readonly urlOf: (session: Session) => string | Promise<string>;
 }
 
-const mrPaths = (session: Session) => pathsOf(session.need(session.fixtures.mr));
+/** The resources of the MR instance, as addresses. */
+function mrUrls(session: Session): ReturnType<typeof pathsOf> {
+  const { study: studyPath, series, instance: instancePath } = pathsOf(session.need(session.fixtures.mr));
+  const { url } = session.target;
+  return { study: url + studyPath, series: url + series, instance: url + instancePath };
+}
 
-const instance: Resource = { name: "instance", accept: media.single, pathOf: (session) => mrPaths(session).instance };
+const instance: Resource = { name: "instance", accept: media.single, urlOf: (session) => mrUrls(session).instance };
 const frame: Resource = {
   name: "frame",
   accept: "application/octet-stream",
-  pathOf: (session) => `${mrPaths(session).instance}/frames/1`,
+  urlOf: (session) => `${mrUrls(session).instance}/frames/1`,
 };
 const bulkData: Resource = {
   name: "bulk-data",
   accept: "application/octet-stream",
-  pathOf: (session) => `${mrPaths(session).instance}/bulkdata/7FE00010`,
+  urlOf: (session) => session.bulkDataUrl(session.fixtures.forms, "00091011:OW"),
 };
 const metadata: Resource = {
   name: "metadata",
   accept: media.json,
-  pathOf: (session) => `${mrPaths(session).series}/metadata`,
+  urlOf: (session) => `${mrUrls(session).series}/metadata`,
 };
-const study: Resource = { name: "study", accept: media.dicom, pathOf: (session) => mrPaths(session).study };
+const study: Resource = { name: "study", accept: media.dicom, urlOf: (session) => mrUrls(session).study };
 const search: Resource = {
   name: "search",
   accept: media.json,
-  pathOf: (session) => `/studies?StudyInstanceUID=${session.need(session.fixtures.mr).studyInstanceUid}`,
+  urlOf: ({ target, fixtures }) => `${target.url}/studies?StudyInstanceUID=${fixtures.mr.studyInstanceUid}`,
 };
 
 const validated = [instance, frame, bulkData, metadata, search];
 const ranged = [instance, frame, bulkData];
 
-async function whole(session: Session, { accept, pathOf }: Resource): Promise<Answer> {
-  return expectStatus(await session.get(pathOf(session), accept), 200);
+async function whole(session: Session, resource: Resource): Promise<Answer> {
+  return expectStatus(await conditional(session, resource, {}), 200);
 }
 
-/** A GET with one more header. */
-function conditional(session: Session, { accept, pathOf }: Resource, headers: Readonly<Record<string, string>>) {
-  return session.get(pathOf(session), accept, headers);
+/** A request with further headers. */
+async function conditional(
+  session: Session,
+  { accept, urlOf }: Resource,
+  headers: Readonly<Record<string, string>>,
+  method = "GET",
+): Promise<Answer> {
+  return session.requestUrl(await urlOf(session), { method, headers: { Accept: accept, ...headers } });
 }
 
 const notModified: Checks = Object.fromEntries(
@@ -82,10 +92,7 @@ const heads: Checks = Object.fromEntries(
     `head-${resource.name}`,
     async (session) => {
       const get = await whole(session, resource);
-      const answer = await session.request(resource.pathOf(session), {
-        method: "HEAD",
-        headers: { Accept: resource.accept },
-      });
+      const answer = await conditional(session, resource, {}, "HEAD");
       expectStatus(answer, 200);
       expectEqual(answer.body.length, 0, "The length of the body");
       expectEqual(typeOf(answer), typeOf(get), "Content-Type");
@@ -188,8 +195,7 @@ export const conditionalChecks: Checks = {
     }
   },
   "range-of-multipart-not-broken": async (session) => {
-    const { accept, pathOf } = study;
-    const answer = await session.get(pathOf(session), accept, { Range: "bytes=0-9" });
+    const answer = await conditional(session, study, { Range: "bytes=0-9" });
     expectStatus(answer, 200, 206);
     if (answer.status === 200) expectParts(answer, "application/dicom");
   },

@@ -47,6 +47,11 @@ function binary(name: string, expected: Buffer): Check {
   };
 }
 
+/** A name written with trailing delimiters may have empty groups, or not have them. */
+function withoutEmptyGroups(name: unknown): object {
+  return Object.fromEntries(Object.entries(Object(name)).filter(([, group]) => group !== ""));
+}
+
 /** Names of each character set, in metadata and in searches. */
 const characterSetChecks: Checks = Object.fromEntries(
   characterSets.flatMap(({ name, alphabetic, ideographic, phonetic }, index): [string, Check][] => {
@@ -63,7 +68,7 @@ const characterSetChecks: Checks = Object.fromEntries(
           const named = session.need(session.fixtures.named[index]);
           const path = `${pathsOf(named).instance}/metadata`;
           const [dataSet] = dataSetsOf(expectStatus(await session.get(path), 200));
-          expectEqual(valuesOf(dataSet, "PatientName"), [groups], "Patient's Name in metadata");
+          expectEqual(valuesOf(dataSet, "PatientName").map(withoutEmptyGroups), [groups], "Patient's Name in metadata");
         },
       ],
       [
@@ -73,7 +78,7 @@ const characterSetChecks: Checks = Object.fromEntries(
           const query = { StudyInstanceUID: named.studyInstanceUid, PatientName: alphabetic ?? "" };
           const [match] = await session.matches("/studies", query);
           expect(match !== undefined, "The study is not found by the name.");
-          expectEqual(valuesOf(match, "PatientName"), [groups], "Patient's Name in the search");
+          expectEqual(valuesOf(match, "PatientName").map(withoutEmptyGroups), [groups], "Patient's Name in the search");
         },
       ],
     ];

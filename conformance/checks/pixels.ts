@@ -19,16 +19,8 @@ function frames(session: Session, instance: Instance, list: string, accept: stri
   return session.get(`${pathsOf(session.need(instance)).instance}/frames/${list}`, accept);
 }
 
-async function uriOf(session: Session, instance: Instance, name: string): Promise<string> {
-  const path = `${pathsOf(session.need(instance)).instance}/metadata`;
-  const [dataSet] = dataSetsOf(expectStatus(await session.get(path), 200));
-  const uri = attributeOf(dataSet, name)?.BulkDataURI;
-  expect(uri !== undefined, `${name} has no BulkDataURI.`);
-  return new URL(uri, `${session.target.url}${path}`).href;
-}
-
 async function bulk(session: Session, instance: Instance, name: string, accept: string) {
-  return session.requestUrl(await uriOf(session, instance, name), { headers: { Accept: accept } });
+  return session.requestUrl(await session.bulkDataUrl(instance, name), { headers: { Accept: accept } });
 }
 
 /** A resource that gives the pixel data or bulk data of a level: at least `least` parts, one of them these bytes. */
@@ -203,7 +195,7 @@ export const pixelChecks: Checks = {
     expectEqual(parts.length, jpegFrames.length, "The number of parts");
   },
   "bulk-data-unknown": async (session) => {
-    const uri = await uriOf(session, session.fixtures.forms, "00091011:OW");
+    const uri = await session.bulkDataUrl(session.fixtures.forms, "00091011:OW");
     const url = uri.replace(session.fixtures.forms.sopInstanceUid, session.run.uid("never stored"));
     expectStatus(await session.requestUrl(url, { headers: { Accept: media.octets } }), 404);
   },

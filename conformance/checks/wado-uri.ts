@@ -9,6 +9,11 @@ import { transferSyntax } from "../write-dicom.ts";
 
 const dicom = "application/dicom";
 
+/** Escapes what a query must escape (RFC 3986 3.4) and nothing else: some servers do not read escaped slashes. */
+function escaped(value: string): string {
+  return encodeURIComponent(value).replaceAll("%2F", "/").replaceAll("%2C", ",");
+}
+
 /** A request for an instance; a key of undefined value is left out. */
 async function wado(
   session: Session,
@@ -25,7 +30,7 @@ async function wado(
     ...query,
   };
   const pairs = Object.entries(keys).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name}=${encodeURIComponent(value)}`],
+    value === undefined ? [] : [`${name}=${escaped(value)}`],
   );
   return session.requestUrl(`${session.target.wadoUrl}?${pairs.join("&")}`, { headers });
 }
