@@ -141,7 +141,8 @@ export async function keysToSweep(knex: Knex, limit: number): Promise<string[]> 
   const inUse: { rows: { blob_key: string }[] } = await knex.raw(
     `delete from sweep where blob_key = any (?) and (
        exists (select 1 from instance where instance.blob_key = sweep.blob_key)
-       or exists (select 1 from removed_instance where removed_instance.blob_key = sweep.blob_key))
+       or exists (select 1 from removed_instance where removed_instance.blob_key = sweep.blob_key)
+       or exists (select 1 from non_patient_instance where non_patient_instance.blob_key = sweep.blob_key))
      returning blob_key`,
     [listed],
   );

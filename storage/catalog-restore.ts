@@ -70,6 +70,7 @@ async function restoreIn(
   let last = 0;
   while (true) {
     const page = await removedRows(trx, id, last);
+    if (page.length === 0) break;
     const records = page.map((row) => ({ ...recordOf(row, columns), origin: options.origin }));
     const outcomes = await commitRecords(trx, records, knownTags, { action: "restore", replaceKeepingDays });
     const back = page.filter((_, index) => outcomes[index]?.status !== "duplicate");
@@ -82,7 +83,6 @@ async function restoreIn(
     restored += back.length;
     stillRemoved.push(...page.filter((row) => !back.includes(row)).map(nameOf));
     last = page.at(-1)?.id ?? last;
-    if (page.length < pageSize) break;
   }
   if (stillRemoved.length === 0) await trx("removal").where("id", id).delete();
   else await trx("removal").where("id", id).update({ instance_count: stillRemoved.length });

@@ -105,6 +105,15 @@ describe("removal", () => {
     assert.equal(count, state.replaced + state.removed);
   });
 
+  it("restores several pages of instances", async () => {
+    const records = Array.from({ length: 200 }, (_, number) => catalogRecord("6.1", "6.1.1", `6.1.1.${number}`));
+    await catalog.commit(records);
+    const removal = await catalog.removals.remove({ studyInstanceUid: "6.1" }, { keepDays });
+    const restored = await catalog.removals.restore(removal?.id ?? 0, { keepDays });
+    assert.deepEqual(restored, { restored: 200, stillRemoved: [] });
+    assert.deepEqual(await counted("6.1"), { counted: 200, there: 200 });
+  });
+
   it("brings back every column, bulk data, frame table and warnings", async () => {
     const record = catalogRecord("3.1", "3.1.1", "3.1.1.1", { instance_number: 4, content_date: "2024-02-29" });
     const full = {
