@@ -23,7 +23,7 @@ import {
   ofStudy,
   type PixelMedia,
 } from "./media-classes.ts";
-import { completed, contradictions, isEmpty, pixelAttributes } from "./pixel-attributes.ts";
+import { completed, compressionAndCine, contradictions, isEmpty, pixelAttributes } from "./pixel-attributes.ts";
 
 /** A file to be stored, and what its sender should know of it. */
 export interface Composed {
@@ -62,8 +62,8 @@ interface Wrapped {
 
 /**
  * The file of `given`. Where its pixel data or document are media (image/jpeg, application/pdf...), it gets the
- * attributes that these imply and that it lacks, and UIDs, patient and study where it names none: those of the
- * addressed study. Nothing that it says is changed. `adopted` are parts that it does not name and that are its own.
+ * attributes that these imply and that it lacks, and UIDs; where it names no SOP Class, also that, what it needs, and
+ * patient and study of the instances around it. Nothing that it says is changed. `adopted` are parts that it does not name and that are its own.
  * @throws ArchiveError `malformed-metadata`, `malformed-media`, `missing-bulk-data`, `missing-identifier`,
  *   `unknown-transfer-syntax`
  */
@@ -127,9 +127,15 @@ async function wrapDocument(
   if (!part || others.length > 0) throw metadataFault(0x00420011, `has ${documents.length} bulk data parts`);
   const media = mediaOf(part.mediaType);
   const syntax = explicitVrLittleEndian;
-  const length: DicomJson = { "00420015": { vr: "UL", Value: [part.source.byteLength] } };
-  if (media?.kind !== "document") return { dataSet: completed(given, length), syntax, warnings: [] };
-  const implied = { ...documentAttributes(media), ...length };
+  const { byteLength } = part.source;
+  const length: DicomJson = { "00420015": { vr: "UL", Value: [byteLength] } };
+  if (media?.kind !== "document") {
+    // Without it nobody could tell the padding from the document.
+    return { dataSet: byteLength % 2 === 1 ? completed(given, length) : given, syntax, warnings: [] };
+  }
+  const mimeType: DicomJson = { "00420012": { vr: "LO", Value: [media.mediaType] } };
+  const ofClass = isEmpty(given[sopClassUid]) ? documentAttributes(media) : {};
+  const implied = { ...ofClass, ...mimeType, ...length };
   const whole = completed(await identified(given, media.sopClassUid, surroundings), implied);
   const dataSet: DicomJson = { ...whole, [encapsulatedDocument]: { vr: "OB", BulkDataURI: theDocument } };
   const lacking = media.modality === "M3D" ? modelAttributes : [];
@@ -148,7 +154,7 @@ async function wrapPixels(
   const media = mediaOf(first.mediaType);
   if (!media) return wrapOctets(given, parts, first);
   if (media.kind === "document") throw metadataFault(0x7fe00010, `has a bulk data part of ${first.mediaType}`);
-  const pixels = await media.read?.(first.source);
+  const { pixels, faults } = await readHeader(given, first, media);
   const { syntax, warnings } = syntaxOf(first, media, pixels);
   const frames: ByteSource[] = [];
   for (const { source } of parts) {
@@ -159,16 +165,31 @@ async function wrapPixels(
   if (media.video && frames.length > 1)
     throw metadataFault(0x7fe00010, `has ${frames.length} parts of ${first.mediaType}`);
   const encoding = { syntax, frames, video: media.video };
-  if (!pixels) return { ...encoding, dataSet: given, warnings };
+  if (!pixels) return { ...encoding, dataSet: given, warnings: [...warnings, ...faults] };
   const { sopClassUid: implied, modality } = imageClass(pixels, media, frames.length);
   const byteLength = frames.reduce((sum, frame) => sum + frame.byteLength, 0);
-  const attributes = pixelAttributes(pixels, frames.length, byteLength);
-  const own = completed(completed(given, attributes), imageAttributes(modality));
+  const attributes = pixelAttributes(pixels, frames.length);
+  const ofClass = isEmpty(given[sopClassUid])
+    ? { ...imageAttributes(modality), ...compressionAndCine(pixels, frames.length, byteLength) }
+    : {};
+  const own = completed(given, { ...ofClass, ...attributes });
   return {
     ...encoding,
     dataSet: await identified(own, implied, surroundings),
     warnings: [...warnings, ...pixels.warnings, ...contradictions(given, attributes)],
   };
+}
+
+/** The header of a stream; one that is broken is only a fault where all that it says is said elsewhere. */
+async function readHeader(given: DicomJson, { source, transferSyntaxUid: declared }: BulkPart, media: PixelMedia) {
+  const isDeclared = declared !== undefined && transferSyntaxes.get(declared)?.frameMediaType === media.mediaType;
+  try {
+    return { pixels: await media.read?.(source), faults: [] };
+  } catch (error) {
+    const isNeeded = !isDeclared || isEmpty(given["00280010"]) || isEmpty(given["00280011"]);
+    if (isNeeded || !(error instanceof ArchiveError) || error.code !== "malformed-media") throw error;
+    return { pixels: undefined, faults: [error.message] };
+  }
 }
 
 /** Octets are native pixels, unless a transfer syntax says that they are compressed (PS3.18 8.7.3.3). */
@@ -214,7 +235,7 @@ function syntaxOf(
   };
 }
 
-/** `given` with the UIDs that it lacks, and with patient and study of the instances around it. */
+/** `given` with the UIDs that it lacks; where it names no SOP Class, with patient and study of the instances around it. */
 async function identified(
   given: DicomJson,
   classUid: string,
@@ -222,6 +243,13 @@ async function identified(
 ) {
   const named = given[studyUid]?.Value?.[0] ?? addressed;
   const study = typeof named === "string" && isUid(named) ? named : newUid();
+  const uids: DicomJson = {
+    [sopClassUid]: { vr: "UI", Value: [classUid] },
+    [sopInstanceUid]: { vr: "UI", Value: [newUid()] },
+    [studyUid]: { vr: "UI", Value: [study] },
+    [seriesUid]: { vr: "UI", Value: [newUid()] },
+  };
+  if (!isEmpty(given[sopClassUid])) return completed(given, uids);
   const known = (await findStudy(study)) ?? {};
   const isSamePatient = isEmpty(given[patientId]) || given[patientId]?.Value?.[0] === known[patientId]?.Value?.[0];
   const inherited: DicomJson = {};
@@ -229,12 +257,6 @@ async function identified(
     const attribute = known[tag];
     if (attribute && !isEmpty(attribute) && (isSamePatient || !tag.startsWith("0010"))) inherited[tag] = attribute;
   }
-  const uids: DicomJson = {
-    [sopClassUid]: { vr: "UI", Value: [classUid] },
-    [sopInstanceUid]: { vr: "UI", Value: [newUid()] },
-    [studyUid]: { vr: "UI", Value: [study] },
-    [seriesUid]: { vr: "UI", Value: [newUid()] },
-  };
   return completed(given, { ...uids, ...emptyPatientAndStudy, ...inherited });
 }
 

@@ -147,7 +147,7 @@ export const ofStudy = [
 ] as const;
 
 /** PS3.3 C.24.1 and C.24.2: what a document of unknown origin says of itself. Whoever made it may have burned names in. */
-export function documentAttributes({ mediaType, modality }: DocumentMedia): DicomJson {
+export function documentAttributes({ modality }: DocumentMedia): DicomJson {
   return {
     "00080023": empty("DA"),
     "00080033": empty("TM"),
@@ -160,7 +160,6 @@ export function documentAttributes({ mediaType, modality }: DocumentMedia): Dico
     "00280301": one("CS", "YES"),
     "0040A043": empty("SQ"),
     "00420010": empty("ST"),
-    "00420012": one("LO", mediaType),
   };
 }
 

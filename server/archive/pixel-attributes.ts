@@ -8,34 +8,47 @@ const one = (vr: string, value: string | number): JsonAttribute => ({ vr, Value:
 /** Attributes whose value in the metadata contradicts the stream: the image could not be shown. */
 const contradictable = ["00280002", "00280008", "00280010", "00280011", "00280100"];
 
-/** What the header implies of `frames` frames of `byteLength` bytes. */
-export function pixelAttributes(pixels: PixelDescription, frames: number, byteLength: number): DicomJson {
+/**
+ * The attributes that a client may leave out, since the stream says them (PS3.18 10.5.1.4: the Image Pixel Description
+ * Macro), for `frames` parts; and that information was lost, which must not be forgotten (PS3.3 C.7.6.1.1.5).
+ */
+export function pixelAttributes(pixels: PixelDescription, frames: number): DicomJson {
   const { rows, columns, samplesPerPixel, bitsStored, signed, photometricInterpretation, lossyMethod } = pixels;
-  const bitsAllocated = bitsStored <= 8 ? 8 : 16;
   const numberOfFrames = pixels.numberOfFrames ?? frames;
-  const uncompressed = (rows * columns * samplesPerPixel * bitsAllocated * numberOfFrames) / 8;
-  const isMultiFrame = numberOfFrames > 1 || pixels.frameTime !== undefined;
   return {
     "00280002": one("US", samplesPerPixel),
     "00280004": one("CS", photometricInterpretation),
     ...(samplesPerPixel > 1 && { "00280006": one("US", 0) }),
-    ...(isMultiFrame && { "00280008": one("IS", numberOfFrames) }),
+    ...((numberOfFrames > 1 || pixels.frameTime !== undefined) && { "00280008": one("IS", numberOfFrames) }),
     "00280010": one("US", rows),
     "00280011": one("US", columns),
-    "00280100": one("US", bitsAllocated),
+    "00280100": one("US", bitsAllocated(pixels)),
     "00280101": one("US", bitsStored),
     "00280102": one("US", bitsStored - 1),
     "00280103": one("US", signed ? 1 : 0),
+    ...(lossyMethod !== undefined && { "00282110": one("CS", "01") }),
+  };
+}
+
+/** What more an image of a class that we chose says: how it was compressed, from `byteLength` bytes, and how it runs. */
+export function compressionAndCine(pixels: PixelDescription, frames: number, byteLength: number): DicomJson {
+  const { rows, columns, samplesPerPixel, lossyMethod, frameTime, numberOfFrames = frames } = pixels;
+  const uncompressed = (rows * columns * samplesPerPixel * bitsAllocated(pixels) * numberOfFrames) / 8;
+  return {
     "00282110": one("CS", lossyMethod === undefined ? "00" : "01"),
     ...(lossyMethod !== undefined && {
       "00282112": one("DS", Number((uncompressed / byteLength).toPrecision(4))),
       "00282114": one("CS", lossyMethod),
     }),
-    ...(pixels.frameTime !== undefined && {
-      "00181063": one("DS", Number(pixels.frameTime.toPrecision(8))),
+    ...(frameTime !== undefined && {
+      "00181063": one("DS", Number(frameTime.toPrecision(8))),
       "00280009": { vr: "AT", Value: ["00181063"] },
     }),
   };
+}
+
+function bitsAllocated({ bitsStored }: PixelDescription): number {
+  return bitsStored <= 8 ? 8 : 16;
 }
 
 /** `given` with what it lacks of `implied`. An attribute that is there and empty counts as lacking. */
