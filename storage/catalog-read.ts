@@ -83,10 +83,12 @@ export async function* findInstances(
   }
 }
 
-/** See `Catalog.hasInstance`. */
-export async function hasInstance(knex: Knex, instanceId: number): Promise<boolean> {
-  const row: unknown = await knex("instance").where("id", instanceId).first("id");
-  return row !== undefined;
+/** See `Catalog.presentInstances`. */
+export async function presentInstances(knex: Knex, instanceIds: readonly number[]): Promise<number[]> {
+  const { rows }: { rows: { id: number }[] } = await knex.raw("select id from instance where id = any (?::bigint[])", [
+    [...instanceIds],
+  ]);
+  return rows.map(({ id }) => id);
 }
 
 /** See `Catalog.findTransferSyntaxes`. */

@@ -13,7 +13,7 @@ import {
   findInstances,
   findSeries,
   findTransferSyntaxes,
-  hasInstance,
+  presentInstances,
   type InstanceRow,
   readMetadata,
   type SeriesRow,
@@ -49,8 +49,8 @@ export interface Catalog {
   findInstances(selector: Selector, series?: readonly SeriesRow[]): AsyncIterable<InstanceRow>;
   /** The transfer syntaxes that instances of `series`, or the one named, are stored in; each once. */
   findTransferSyntaxes(series: readonly SeriesRow[], sopInstanceUid?: string): Promise<readonly string[]>;
-  /** Whether the row is still there: one that was removed, or replaced by another, is not. */
-  hasInstance(instanceId: number): Promise<boolean>;
+  /** Which of these rows are still there: one that was removed, or replaced by another, is not. */
+  presentInstances(instanceIds: readonly number[]): Promise<readonly number[]>;
   /** The compressed metadata of the instances of one series, in instance order. */
   readMetadata(seriesId: number, sopInstanceUid?: string): AsyncIterable<Buffer>;
   /** The paths of the table of bulk data of an instance, in ascending order. */
@@ -101,7 +101,7 @@ export function createCatalog(knex: Knex): Catalog {
     findInstances: (selector, series) => findInstances(knex, selector, series),
     findTransferSyntaxes: (series, uid) => databaseError(() => findTransferSyntaxes(knex, series, uid)),
     findBulkDataPaths: (instanceId) => databaseError(() => findBulkDataPaths(knex, instanceId)),
-    hasInstance: (instanceId) => databaseError(() => hasInstance(knex, instanceId)),
+    presentInstances: (ids) => databaseError(() => presentInstances(knex, ids)),
     readMetadata: (seriesId, sopInstanceUid) => readMetadata(knex, seriesId, sopInstanceUid),
     findBulkData: (instanceId, path) => databaseError(() => findBulkData(knex, instanceId, path)),
     queryTags: {

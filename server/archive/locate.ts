@@ -7,6 +7,7 @@ import type { FrameTable } from "../dicom/frames.ts";
 import { type TransferSyntax, transferSyntaxOf } from "../dicom/transfer-syntax.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
+import { createPresence } from "./presence.ts";
 
 /** One instance of a series of a study. */
 export interface InstanceUids {
@@ -30,6 +31,7 @@ export type Locate = (uids: InstanceUids) => Promise<Located>;
  * that was removed, by this process or another, must not be shown again.
  */
 export function createLocate(catalog: Catalog): Locate {
+  const isPresent = createPresence(catalog);
   const kept = new LRUCache<string, Located>({
     maxSize: 64 * 2 ** 20,
     // Four bytes of a table become an object of about a hundred.
@@ -39,7 +41,7 @@ export function createLocate(catalog: Catalog): Locate {
   return async (uids) => {
     const key = `${uids.studyInstanceUid}/${uids.seriesInstanceUid}/${uids.sopInstanceUid}`;
     const known = kept.get(key);
-    if (known && (await catalog.hasInstance(known.row.id))) return known;
+    if (known && (await isPresent(known.row.id))) return known;
     kept.delete(key);
     for await (const row of catalog.findInstances(uids)) {
       const found = locatedOf(row);
