@@ -246,6 +246,27 @@ describe("POST /dicom-web/studies of metadata and bulk data", () => {
     await post([{ headers: {}, body: JSON.stringify([dataSet()]) }, untyped]).expect(200);
   });
 
+  it("takes Content-Type without quotes, in capitals, and with a transfer syntax; 415 lists what can be stored", async () => {
+    const parts = () => [
+      metadata(dataSet()),
+      bulk("bulk/1", pixels, "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"),
+    ];
+    for (const change of [
+      (type: string) => type.replaceAll('"', ""),
+      (type: string) => type.replace(jsonType, jsonType.toUpperCase()),
+      (type: string) => `${type}; transfer-syntax=1.2.840.10008.1.2.1`,
+      (type: string) => `${type}; charset=utf-8`,
+    ]) {
+      const { contentType, body } = relatedBody(parts(), jsonType);
+      const send = request(server.url).post("/dicom-web/studies").set("Content-Type", change(contentType));
+      await send.send(body).expect(200);
+    }
+    const refused = await post(parts(), "image/png").expect(415);
+    for (const type of [jsonType, xmlType, "application/pdf", "image/jpeg", "video/mp4", "model/stl"]) {
+      assert.ok(refused.text.includes(type), type);
+    }
+  });
+
   it("refuses another study than the one addressed, and stores files among the parts", async () => {
     const file = instanceFile();
     const parts = [
