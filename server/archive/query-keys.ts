@@ -44,11 +44,11 @@ export function matchKeys(level: SearchLevel, keys: readonly Key[], rules: Match
   for (const key of keys) {
     const [tag = "", ...below] = key.path;
     if (neverMatched.has(tag)) continue;
-    const isComputed = below.length === 0 && level !== "patient";
-    const special = isComputed ? computedKeys.get(tag)?.(key, level, rules) : undefined;
+    const computed = below.length === 0 ? computedKeys.get(tag) : undefined;
     const attribute = (level === "patient" ? patientAttributes : attributeByTag).get(tag);
-    if (special) conditions.push(...special);
-    else if (!attribute || isBelow(attribute.level, level === "patient" ? "study" : level)) {
+    if (computed && level !== "patient" && !isBelow(computed.level, level)) {
+      conditions.push(...computed.conditionsOf(key, rules));
+    } else if (!attribute || isBelow(attribute.level, level === "patient" ? "study" : level)) {
       if (!isUniversal(key)) unmatched.push(tag);
     } else {
       const words = rules.fuzzyMatching && !asksForEmpty(key, rules) ? wordsOf(attribute, key) : [];

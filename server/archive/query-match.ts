@@ -55,6 +55,11 @@ const rules: Readonly<Record<string, VrRule>> = {
   UV: { ...number, parse: longIntegerMatch },
 };
 
+/** Whether values of `vr` can be matched. */
+export function isMatchedVr(vr: string): boolean {
+  return vr === "DT" || vr in rules;
+}
+
 /** How stored values of `vr` are compared; undefined when they cannot be matched. */
 export function valueKindOf(vr: string): ValueKind | undefined {
   return rules[vr]?.as;

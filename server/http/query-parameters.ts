@@ -33,9 +33,9 @@ export const searchQuery: readonly QueryParameter[] = [
   {
     name: "<attribute>",
     meaning:
-      "A keyword (PatientName) or tag (00100010) and the value to match (PS3.4 C.2.2.2); empty matches anything.",
+      "A keyword (PatientName) or tag (00100010), of items of sequences joined by dots, and the value to match " +
+      "(PS3.4 C.2.2.2); empty matches anything.",
     schema: z.string(),
-    repeatable: true,
     example: "Doe*",
   },
   {
@@ -47,7 +47,20 @@ export const searchQuery: readonly QueryParameter[] = [
   },
   {
     name: "fuzzymatching",
-    meaning: "Whether names may be matched by more than their letters (PS3.18 8.3.4.2).",
+    meaning:
+      "Whether names are matched by sound, whatever their accents and the order of their words (PS3.18 8.3.4.2).",
+    schema: z.enum(["true", "false"], "is neither true nor false"),
+    example: "false",
+  },
+  {
+    name: "emptyvaluematching",
+    meaning: 'Whether the value "" (two quotation marks) matches what is empty or absent (PS3.18 8.3.4.5).',
+    schema: z.enum(["true", "false"], "is neither true nor false"),
+    example: "false",
+  },
+  {
+    name: "multiplevaluematching",
+    meaning: "Whether values joined by a backslash must all be there (PS3.18 8.3.4.6).",
     schema: z.enum(["true", "false"], "is neither true nor false"),
     example: "false",
   },
