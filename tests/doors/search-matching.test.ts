@@ -324,6 +324,32 @@ describe("matching of searches", () => {
       assert.deepEqual(await found({ ...one, "00083002": "1.2.840.10008.1.2.4.50" }, "/instances"), []);
     });
 
+    it("counts anew right after a removal, and right after what was removed comes back", async () => {
+      const uid = newUid();
+      const name: Elements = { "0020000D": ["UI", uid], "00100010": ["PN", "Sørensen^Bjørn"] };
+      await add("shrinking", { ...name, "00080060": ["CS", "XA"] });
+      await add("shrinking", { ...name, "00080060": ["CS", "NM"], "0020000E": ["UI", "1.2.3.4"] });
+      const one = { StudyInstanceUID: uid };
+      const counts = async () => [
+        await found({ ...one, ModalitiesInStudy: "NM" }),
+        await found({ ...one, NumberOfStudyRelatedSeries: "2" }),
+        await found({ ...one, NumberOfStudyRelatedInstances: "1" }),
+      ];
+      assert.deepEqual(await counts(), [["shrinking"], ["shrinking"], []]);
+      await request(server.url).delete(`/dicom-web/studies/${uid}/series/1.2.3.4`).expect(204);
+      assert.deepEqual(await counts(), [[], [], ["shrinking"]]);
+      await request(server.url).delete(`/dicom-web/studies/${uid}`).expect(204);
+      const fuzzy = { PatientName: "bjorn sorensen", fuzzymatching: "true" };
+      assert.deepEqual(await found(fuzzy), []);
+      const { body } = await request(server.url).get("/api/removed").expect(200);
+      const removals: readonly { readonly id: number; readonly studyInstanceUid: string }[] = body.removals;
+      for (const { id } of removals.filter(({ studyInstanceUid }) => studyInstanceUid === uid)) {
+        await request(server.url).post(`/api/removed/${id}/restore`).expect(200);
+      }
+      assert.deepEqual(await counts(), [["shrinking"], ["shrinking"], []]);
+      assert.deepEqual(await found(fuzzy), ["shrinking"], "names have their keys again");
+    });
+
     it("matches attributes of the levels above in every search below", async () => {
       assert.deepEqual(await found({ Modality: "CT", ModalitiesInStudy: "PT" }, "/instances"), ["mixed"]);
       assert.deepEqual(await found({ PatientWeight: "70.5" }, "/instances"), ["one item"]);
