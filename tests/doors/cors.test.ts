@@ -1,7 +1,11 @@
 /** Pages of other origins: what a browser lets them do. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { after, before, describe, it } from "node:test";
 import request from "supertest";
+import { startBrowser } from "../support/browser.ts";
+import { requirement } from "../support/require.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
 const viewer = "https://viewer.example";
@@ -93,5 +97,31 @@ describe("CORS", () => {
     assert.equal(headers["x-content-type-options"], "nosniff");
     assert.equal(headers["referrer-policy"], "no-referrer");
     assert.match(headers["content-security-policy"] ?? "", /default-src 'none'/);
+  });
+
+  it("lets a page of a listed origin do what viewers do, in a real browser", requirement("chromium"), async () => {
+    const pages = createServer((_request, response) => response.end("<!doctype html><title>A viewer</title>"));
+    pages.listen(0, "127.0.0.1");
+    await once(pages, "listening");
+    const address = pages.address();
+    assert.ok(address !== null && typeof address === "object");
+    const origin = `http://127.0.0.1:${address.port}`;
+    const allowing = await startTestServer({ CORS_ORIGINS: origin });
+    const browser = await startBrowser(origin);
+    try {
+      await browser.page.goto(origin);
+      const script = (url: string) => `(async () => {
+        const headers = { Authorization: "Bearer x", Range: "bytes=0-3", Accept: "application/dicom+json" };
+        const got = await fetch("${url}/dicom-web/studies?count=true", { headers, credentials: "include" });
+        const failed = await fetch("${url}/dicom-web/studies?limit=x", { headers });
+        return [got.status, got.headers.get("X-Total-Count"), await got.text(), failed.status, (await failed.json()).code];
+      })()`;
+      assert.deepEqual(await browser.page.evaluate(script(allowing.url)), [200, "0", "[]", 400, "invalid-query"]);
+      await assert.rejects(browser.page.evaluate(script(listed.url)), /Failed to fetch/);
+    } finally {
+      await browser.stop();
+      await allowing.stop();
+      pages.close();
+    }
   });
 });
