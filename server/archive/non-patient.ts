@@ -115,7 +115,9 @@ function parseNonPatientQuery(category: NonPatientCategory, parameters: QueryPar
   const all = [...parameters];
   const { keys, rules, wanted } = readKeys(all);
   const { conditions, unmatched } = documentConditions(keys, rules);
-  const fields = wanted.filter((field) => field !== "all").map((field) => tagOf(field.split(".", 1)[0] ?? "", field));
+  const fields = wanted
+    .filter((field) => field !== "all")
+    .map((field) => tagOf(field.split(".", 1)[0] ?? "", "includefield"));
   return {
     category,
     conditions,

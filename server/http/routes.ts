@@ -201,7 +201,14 @@ function nonPatientRoutes(category: NonPatientCategory): Route[] {
     web("POST", one, nonPatientParams, `Store one of the ${name}`, nonPatientStored, store),
     web("GET", all, noParams, `Search for ${name}`, nonPatientSearched, nonPatientSearch(category)),
     web("GET", one, nonPatientParams, `Retrieve one of the ${name}`, nonPatientRetrieved, retrieve),
-    web("GET", `${one}/bulkdata/*path`, nonPatientBulkDataParams, "Retrieve one value", nonPatientValue, value),
+    web(
+      "GET",
+      `${one}/bulkdata/*path`,
+      nonPatientBulkDataParams,
+      `Retrieve a value of ${name}`,
+      nonPatientValue,
+      value,
+    ),
   ];
 }
 

@@ -3,7 +3,11 @@ import { z } from "zod";
 import type { Reply, Request } from "./reply.ts";
 import { readJson } from "./whole-body.ts";
 
-export const webhookParams = z.object({ webhook: z.uuid("is not the id of a webhook") });
+export const webhookParams = z.object({
+  webhook: z
+    .uuid("is not the id of a webhook")
+    .meta({ description: "Id of the webhook.", examples: ["5f0c9b1e-3d2a-4c58-9a76-0e1b2c3d4e5f"] }),
+});
 
 type WebhookParams = z.infer<typeof webhookParams>;
 

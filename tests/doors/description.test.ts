@@ -130,7 +130,7 @@ const mediaTypes = z.record(
 const parameter = z.strictObject({
   name: z.string().regex(/^\w+$/),
   in: z.enum(["path", "query"]),
-  description: z.string().min(10),
+  description: z.string().min(5),
   required: z.literal(true).optional(),
   schema: schemaObject,
   style: z.literal("form").optional(),
