@@ -13,7 +13,7 @@ import {
 } from "./catalog-remove.ts";
 import type { KnownTags } from "./catalog-query-tag-values.ts";
 import type { Selector } from "./catalog-read.ts";
-import { restoreRemoval, type Restored } from "./catalog-restore.ts";
+import { restoreRemoval, type RestoreOptions, type Restored } from "./catalog-restore.ts";
 import { databaseError } from "./database-error.ts";
 
 /** Every method throws ArchiveError `database-unavailable` when PostgreSQL does not answer. */
@@ -23,7 +23,7 @@ export interface RemovalCatalog {
   /** Removals that can be restored, newest first: at most `limit`, of those with an id below `before`. */
   list(limit: number, before: number): Promise<readonly Removal[]>;
   /** Brings back what a removal took; undefined when there is no such removal. */
-  restore(id: number, options: RemoveOptions): Promise<Restored | undefined>;
+  restore(id: number, options: RestoreOptions): Promise<Restored | undefined>;
   /** Forgets a removal and lists its objects for the sweep; false when there is no such removal. */
   purge(id: number): Promise<boolean>;
   /** The same with one removal whose time is over; false when there is none. */

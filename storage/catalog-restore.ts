@@ -2,7 +2,7 @@
 import type { Knex } from "knex";
 import { commitRecords } from "./catalog-commit.ts";
 import { type DocumentColumns, documentColumns } from "./catalog-move-out.ts";
-import type { KnownTags } from "./catalog-query-tag-values.ts";
+import type { KnownTags, ReadTagValues } from "./catalog-query-tag-values.ts";
 import type { Columns, EntityRecord, InstanceRecord } from "./catalog-records.ts";
 import { lockRemoval, type RemoveOptions } from "./catalog-remove.ts";
 import { retried } from "./retry.ts";
@@ -12,6 +12,12 @@ export interface Restored {
   readonly restored: number;
   /** Instances that stay removed, since an instance with their UIDs was stored meanwhile. */
   readonly stillRemoved: readonly InstanceName[];
+}
+
+/** How to restore. */
+export interface RestoreOptions extends RemoveOptions {
+  /** Reads what query tags ask for, so that what comes back is found by them at once. */
+  readonly readTags?: ReadTagValues;
 }
 
 /** The UIDs of one instance. */
@@ -50,7 +56,7 @@ export function restoreRemoval(
   knex: Knex,
   id: number,
   knownTags: KnownTags,
-  options: RemoveOptions,
+  options: RestoreOptions,
 ): Promise<Restored | undefined> {
   return retried(() => knex.transaction((trx) => restoreIn(trx, id, knownTags, options)));
 }
@@ -59,7 +65,7 @@ async function restoreIn(
   trx: Knex.Transaction,
   id: number,
   knownTags: KnownTags,
-  options: RemoveOptions,
+  options: RestoreOptions,
 ): Promise<Restored | undefined> {
   const removal = await lockRemoval(trx, id);
   if (!removal) return undefined;
@@ -71,7 +77,7 @@ async function restoreIn(
   while (true) {
     const page = await removedRows(trx, id, last);
     if (page.length === 0) break;
-    const records = page.map((row) => ({ ...recordOf(row, columns), origin: options.origin }));
+    const records = page.map((row) => ({ ...recordOf(row, columns, options.readTags), origin: options.origin }));
     const outcomes = await commitRecords(trx, records, knownTags, { action: "restore", replaceKeepingDays });
     const back = page.filter((_, index) => outcomes[index]?.status !== "duplicate");
     await trx("removed_instance")
@@ -103,7 +109,7 @@ function nameOf({ study, series, sop_instance_uid }: RemovedRow): InstanceName {
   return { studyInstanceUid: study.uid, seriesInstanceUid: series.uid, sopInstanceUid: sop_instance_uid };
 }
 
-function recordOf(row: RemovedRow, columns: DocumentColumns): InstanceRecord {
+function recordOf(row: RemovedRow, columns: DocumentColumns, readTags: ReadTagValues | undefined): InstanceRecord {
   const { study, series, instance } = row;
   return {
     study: { ...study, columns: present(study.columns, columns.study) },
@@ -118,6 +124,7 @@ function recordOf(row: RemovedRow, columns: DocumentColumns): InstanceRecord {
       bulkData: instance.bulkData ?? undefined,
       warnings: instance.warnings ?? [],
       blobKey: row.blob_key,
+      ...(readTags && { tagValues: (tags) => readTags(row.metadata, tags) }),
     },
   };
 }

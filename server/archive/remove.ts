@@ -3,6 +3,7 @@ import type { Catalog } from "../../storage/catalog.ts";
 import type { Removal } from "../../storage/catalog-remove.ts";
 import type { Restored } from "../../storage/catalog-restore.ts";
 import { ArchiveError } from "../errors.ts";
+import { tagValuesOfMetadata } from "./query-tag-values.ts";
 import { absent, type ResourceUids } from "./retrieve.ts";
 
 export type { Removal, Restored };
@@ -40,7 +41,7 @@ export function createRemove({ removals }: Pick<Catalog, "removals">, settings: 
 
     /** Brings back what a removal took. @throws ArchiveError `no-such-removal` */
     restore: async (removalId: number, origin?: string): Promise<Restored> => {
-      const restored = await removals.restore(removalId, { keepDays, origin });
+      const restored = await removals.restore(removalId, { keepDays, origin, readTags: tagValuesOfMetadata });
       if (!restored) throw noSuchRemoval();
       return restored;
     },

@@ -75,7 +75,7 @@ describe("DELETE below /dicom-web/studies, and /api/removed", () => {
     const files = await storedStudy();
     const [gone, left] = files;
     assert.ok(gone && left);
-    assert.equal(await status(`${instance(gone)}/frames/1`), 200);
+    for (const path of ["/frames/1"]) assert.equal(await status(instance(gone) + path), 200, path);
     const { headers } = await request(server.url)
       .get(`${series(gone)}/metadata`)
       .expect(200);
@@ -132,6 +132,19 @@ describe("DELETE below /dicom-web/studies, and /api/removed", () => {
       assert.deepEqual(await bytesOf(file), file.bytes);
     }
     await restore(removal.id).expect(404);
+  });
+
+  it("finds by a query tag what came back, at once", async () => {
+    await request(server.url).post("/api/query-tags").send({ path: "00189074", level: "instance" }).expect(202);
+    const file = instanceFile({ FrameAcquisitionDateTime: "20240102101112" });
+    await store(file);
+    await remove(study(file)).expect(204);
+    await restore((await latestRemoval()).id).expect(200);
+    const matches = await found("/dicom-web/instances?FrameAcquisitionDateTime=20240102101112");
+    assert.deepEqual(
+      matches.map((match) => first(match, "00080018")),
+      [file.sopInstanceUid],
+    );
   });
 
   it("leaves what was stored anew, names it, and restores the rest", async () => {
