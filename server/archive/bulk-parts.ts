@@ -15,6 +15,9 @@ export interface BulkPart {
   readonly source: ByteSource;
 }
 
+/** Parts that nothing refers to, of which the answer tells. */
+const mostToldOf = 8;
+
 /** The parts of one request by what refers to them. */
 export class BulkParts {
   readonly #base: string;
@@ -71,9 +74,9 @@ export class BulkParts {
     this.#unused.delete(part);
   }
 
-  /** A sentence for each part that no instance refers to. */
+  /** A sentence for each part that no instance refers to; the first of them, since every outcome tells them. */
   leftOver(): string[] {
-    return [...this.#unused].map(({ location, contentId, mediaType }) => {
+    return [...this.#unused].slice(0, mostToldOf).map(({ location, contentId, mediaType }) => {
       const name = JSON.stringify((location ?? contentId ?? mediaType).slice(0, 100));
       return `The bulk data part ${name} is named by no instance, and was not kept.`;
     });

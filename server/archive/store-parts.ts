@@ -120,16 +120,11 @@ async function readParts(parts: AsyncIterable<StorePart>, bulk: BulkParts, spool
   for await (const { kind, body, ...named } of parts) {
     if (kind === "json" || kind === "xml") {
       const limited = withLimit(body, left);
-      waiting.push(
-        ...(kind === "json" ? jsonInstances(await gathered(limited.body)) : [await xmlInstance(limited.body)]),
-      );
+      const instances =
+        kind === "json" ? jsonInstances(await gathered(limited.body)) : [await xmlInstance(limited.body)];
       left -= limited.length();
-      if (waiting.length > mostInstances) {
-        throw new ArchiveError(
-          "invalid-request",
-          `The request holds metadata of more than ${mostInstances} instances.`,
-        );
-      }
+      if (waiting.length + instances.length > mostInstances) throw tooManyInstances();
+      waiting.push(...instances);
       continue;
     }
     const source = await spool.add(body);
@@ -168,10 +163,16 @@ async function gathered(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
 }
 
 function jsonInstances(bytes: Buffer): Waiting[] {
-  return parseJsonDocuments(textOf(() => new TextDecoder("utf-8", { fatal: true }).decode(bytes))).map((document) => ({
+  const documents = parseJsonDocuments(textOf(() => new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
+  if (documents.length > mostInstances) throw tooManyInstances();
+  return documents.map((document) => ({
     read: () => readDataSet(document),
     names: namesOf(document),
   }));
+}
+
+function tooManyInstances(): ArchiveError {
+  return new ArchiveError("invalid-request", `The request holds metadata of more than ${mostInstances} instances.`);
 }
 
 /** Read as it comes: the text of a large document takes a while, and other requests have their turn between chunks. */
