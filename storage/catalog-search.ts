@@ -4,6 +4,8 @@ import type { Condition, Level } from "./catalog-match.ts";
 import { behindSql, nearlyBehindSql, type Order, orderSql, type Position, positionSql } from "./catalog-order.ts";
 import { newestOfPatientSql, patientCounts } from "./catalog-patients.ts";
 import type { LevelDocument } from "./catalog-records.ts";
+import type { Sql } from "./catalog-sql.ts";
+import { type TagField, tagFieldsSql } from "./catalog-tag-fields.ts";
 import { meeting } from "./catalog-where.ts";
 import { databaseError } from "./database-error.ts";
 
@@ -28,6 +30,8 @@ export interface Search {
   readonly sopClassesInStudy: boolean;
   /** Also give the metadata of each instance, or of the first one of each study or series. */
   readonly metadata: boolean;
+  /** Also give the values of these query tags. */
+  readonly tagFields: readonly TagField[];
 }
 
 /** One match: the DICOM JSON of its level and of those above, and what is counted. */
@@ -41,6 +45,8 @@ export interface SearchRow {
   readonly transferSyntaxUid?: string;
   /** Compressed; see `Catalog.readMetadata`. */
   readonly metadata?: Buffer | null;
+  /** Values by the id of the tag, see `Search.tagFields`. */
+  readonly tagFields?: Readonly<Record<string, readonly string[] | null>>;
   readonly modalitiesInStudy?: readonly string[];
   readonly sopClassesInStudy?: readonly string[];
   /** These three of a patient alone; a patient has none of the others. */
@@ -209,7 +215,15 @@ function completed(knex: Knex, search: Search, found: Knex.QueryBuilder): Knex.Q
     modalitiesInStudy: "counted.modalities",
     ...(search.sopClassesInStudy && { sopClassesInStudy: "classes.sop_classes" }),
     ...(search.metadata && { metadata: knex.raw(firstMetadata[search.level]) }),
+    ...(search.tagFields.length > 0 && { tagFields: rawOf(knex, tagFieldsSql(search.tagFields)) }),
   });
+}
+
+function rawOf(knex: Knex, { text, bindings }: Sql): Knex.Raw {
+  return knex.raw(
+    text,
+    bindings.map((value) => (typeof value === "object" ? [...value] : value)),
+  );
 }
 
 function matching(knex: Knex, { level, conditions, order, asOf }: Search, behind?: Position): Knex.QueryBuilder {

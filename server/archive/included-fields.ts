@@ -53,14 +53,12 @@ const commonGroups: Readonly<Record<"study" | "series", ReadonlySet<string>>> = 
  * The fields of a search at `level`, and the tags that it does not answer.
  * @param wanted members of `includefield`
  * @param keys paths of the matching keys
- * @param tagged those of them that query tags match, which the catalog has no documents of
  * @throws ArchiveError `invalid-query`
  */
 export function includedFields(
   level: SearchLevel,
   wanted: readonly string[],
   keys: readonly (readonly string[])[],
-  tagged: readonly (readonly string[])[] = [],
 ): { included: IncludedFields; unanswered: readonly string[] } {
   const fields = new Map<string, FieldTree>();
   const ofMetadata = new Map<string, FieldTree>();
@@ -75,7 +73,6 @@ export function includedFields(
     else if (place === "metadata") add(ofMetadata, path);
     else unanswered.add(tag);
   }
-  for (const path of tagged) add(ofMetadata, path);
   for (const path of keys) if (placeOf(path[0] ?? "", level) === "catalog") add(fields, path);
   return { included: { all: wanted.includes("all"), fields, ofMetadata }, unanswered: [...unanswered] };
 }

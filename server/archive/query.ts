@@ -10,7 +10,9 @@ import { type IncludedFields, includedFields } from "./included-fields.ts";
 import { offsetMinutes } from "./query-date-time.ts";
 import { isUniversal, type Key, type MatchingRules } from "./query-key.ts";
 import { matchKeys } from "./query-keys.ts";
+import { tagsAt } from "./query-tag-fields.ts";
 import { matchQueryTags } from "./query-tag-keys.ts";
+import { canonicalPath } from "./query-tag-path.ts";
 import { listOf, type Paging, pagingParameters, parsePaging } from "./query-paging.ts";
 
 /** What to search, and within what. */
@@ -25,7 +27,9 @@ export interface Query {
   readonly search: Search;
   readonly paging: Paging;
   readonly included: IncludedFields;
-  /** Whether keys were not matched. */
+  /** Query tags whose values are answered. */
+  readonly tagFields: readonly QueryTagState[];
+  /** Whether query tags may have what was asked for, beyond what the catalog keeps for every search. */
   readonly passedOver: boolean;
   /** What was asked for and is not done, in words: for a Warning header (PS3.18 8.3.4). */
   readonly warnings: readonly string[];
@@ -66,18 +70,23 @@ export function parseQuery(
   const matched = matchKeys(scope.level, tagged.rest, rules);
   // A matching key is a return key as well (PS3.18 10.6.3.3).
   const paths = keys.map(({ path }) => path);
-  const taggedPaths = keys.filter((key) => !tagged.rest.includes(key)).map(({ path }) => path);
-  const { included, unanswered } = includedFields(scope.level, wanted, paths, taggedPaths);
+  const { included, unanswered } = includedFields(scope.level, wanted, paths);
+  const wantedPaths = wanted.filter((field) => field !== "all").map((field) => pathOf(field, "includefield"));
+  const tagFields = tagsAt(scope.level, [...paths, ...wantedPaths], queryTags);
+  const answered = new Set(tagFields.map(({ path }) => path.split(".", 1)[0]));
   return {
     scope,
     included,
     paging,
-    passedOver: matched.unmatched.length > 0,
+    tagFields,
+    passedOver: matched.unmatched.length + unanswered.length + included.ofMetadata.size > 0,
     warnings: [
       ...matched.unmatched.map((tag) => `${notMatched} ${keywordOf(tag)}.`),
       ...tagged.warnings,
       ...(matched.literalNames ? [literalNames] : []),
-      ...unanswered.map((tag) => `${notAnswered} ${keywordOf(tag)}.`),
+      ...unanswered
+        .filter((tag) => !answered.has(canonicalPath([tag])))
+        .map((tag) => `${notAnswered} ${keywordOf(tag)}.`),
     ],
     search: {
       level: scope.level,
@@ -85,6 +94,7 @@ export function parseQuery(
       ...paging,
       sopClassesInStudy: included.fields.has(computed.sopClassesInStudy),
       metadata: included.ofMetadata.size > 0,
+      tagFields,
     },
   };
 }
@@ -111,9 +121,13 @@ export function readKeys(parameters: readonly (readonly [name: string, value: st
 /** Parameters that are read elsewhere; `accept` and `charset` by the door. */
 const notKeys: ReadonlySet<string> = new Set([...pagingParameters, ...matchingParameters, "accept", "charset"]);
 
+function pathOf(text: string, parameter: string): string[] {
+  return text.split(".").map((part) => tagOf(part, parameter));
+}
+
 /** PS3.18 8.3.4.1: an attribute is not repeated. */
 function addKey(keys: Map<string, Key>, name: string, value: string): void {
-  const path = name.split(".").map((part) => tagOf(part, name));
+  const path = pathOf(name, name);
   // No DICOM value holds U+0000, and PostgreSQL has no text with it.
   if (value.includes("\0")) throw new ArchiveError("invalid-query", `${shown(name)} holds a NUL character.`);
   if ((value.match(/\*+/g)?.length ?? 0) > mostAsterisks) {

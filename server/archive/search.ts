@@ -7,6 +7,7 @@ import { type DicomJson, type JsonValue, ownJson, parseJsonText } from "../dicom
 import { attributesOfLevel, computed, patientAttributes, patientDefaults, type SearchLevel } from "./attributes.ts";
 import { pickField, pickFields } from "./included-fields.ts";
 import type { Query } from "./query.ts";
+import { addTagFields } from "./query-tag-fields.ts";
 import { withBulkDataRoot } from "./retrieve.ts";
 import { toCursor } from "./search-order.ts";
 
@@ -38,7 +39,9 @@ export async function search(catalog: Catalog, query: Query, urlOf: (path: strin
     for await (const rows of pages) {
       for (const row of rows) {
         const answer = level === "patient" ? patientOf(row, query) : answerOf(row, query, wanted, urlOf);
-        yield row.metadata ? { ...(await fieldsOfMetadata(row.metadata, query, urlOf)), ...answer } : answer;
+        const whole = row.metadata ? { ...(await fieldsOfMetadata(row.metadata, query, urlOf)), ...answer } : answer;
+        if (row.tagFields) addTagFields(whole, query.tagFields, row.tagFields);
+        yield whole;
       }
     }
   }

@@ -213,6 +213,8 @@ describe("/api/query-tags", () => {
     assert.deepEqual([told.path, told.privateCreator, told.errors], ["0019xx07", "ACME 1.1", 0]);
     assert.deepEqual(await found("/instances", { "00191007": "value 0" }), [uids[0]]);
     assert.deepEqual(await found("/instances", { "0019xx07": "value 1" }), [uids[1]]);
+    const [told0] = (await search("/instances", { "00191007": "value 0" })).matches;
+    assert.deepEqual([told0?.["00190010"]?.Value, told0?.["00191007"]?.Value], [["ACME 1.1"], ["value 0"]]);
     assert.deepEqual(await found("/instances", { "00191107": "value*" }), uids.toSorted());
     assert.equal((await add({ ...one, privateCreator: "OTHER" })).status, 202);
     const ambiguous = await request(server.url).get("/dicom-web/instances").query({ "00191007": "value 0" });
@@ -242,9 +244,58 @@ describe("/api/query-tags", () => {
     assert.equal((await add({ path: "AcquisitionContextSequence.TextValue", level: "study" })).status, 202);
     const told = await ready("00400555.0040a160");
     assert.equal(told.keyword, "AcquisitionContextSequence.TextValue");
-    assert.deepEqual(await found("/studies", { "AcquisitionContextSequence.TextValue": "second" }), [study]);
+    const { matches } = await search("/studies", { "AcquisitionContextSequence.TextValue": "second" });
+    assert.deepEqual(
+      matches.map((match) => first(match, "0020000D")),
+      [study],
+    );
+    const items = ["first", "second"].map((value) => ({ "0040A160": { vr: "UT", Value: [value] } }));
+    assert.deepEqual(matches[0]?.["00400555"], { vr: "SQ", Value: items });
     assert.deepEqual(await found("/instances", { "00400555.0040A160": "fir*" }), [sop]);
     assert.deepEqual(await found("/studies", { "00400555.0040A160": "third" }), []);
+  });
+
+  it("answers the values of tags that were matched or asked for, of a study those of all its instances", async () => {
+    const uids = { StudyInstanceUID: newUid(), SeriesInstanceUID: newUid() };
+    const added = await add([
+      ...["ScatterCorrectionMethod", "DateOfGainCalibration", "EndAcquisitionDateTime"].map((path) => ({
+        path,
+        level: "study",
+      })),
+      { path: "TimeOfGainCalibration", level: "series" },
+      { path: "HumanPerformerName", level: "study" },
+      { path: "ScatterFractionFactor", level: "instance" },
+    ]);
+    assert.equal(added.status, 202, added.text);
+    await ready("ScatterFractionFactor");
+    await storeInstance({
+      ...uids,
+      ScatterCorrectionMethod: "B",
+      DateOfGainCalibration: "20240102",
+      EndAcquisitionDateTime: "20240102101112.5+0130",
+      TimeOfGainCalibration: "101112.25",
+      HumanPerformerName: "Doe^Jane",
+      ScatterFractionFactor: 0.5,
+    });
+    await storeInstance({ ...uids, ScatterCorrectionMethod: "A", ScatterFractionFactor: 0.25 });
+    const fields = "ScatterCorrectionMethod,DateOfGainCalibration,EndAcquisitionDateTime,00404037";
+    const { matches, warning } = await search("/studies", { ScatterCorrectionMethod: "B", includefield: fields });
+    assert.equal(warning, undefined);
+    const [study] = matches;
+    assert.deepEqual(study?.["00541105"], { vr: "LO", Value: ["A", "B"] });
+    assert.deepEqual(study?.["00404037"], { vr: "PN", Value: [{ Alphabetic: "Doe^Jane" }] });
+    const [series] = (
+      await search("/series", {
+        ScatterCorrectionMethod: "A",
+        includefield: "EndAcquisitionDateTime,DateOfGainCalibration,TimeOfGainCalibration",
+      })
+    ).matches;
+    assert.deepEqual(series?.["00541105"]?.Value, ["A", "B"], "a key that was matched is answered");
+    assert.deepEqual(series?.["00189517"]?.Value, ["20240102101112.5+0130"]);
+    assert.deepEqual(series?.["00143076"], { vr: "DA", Value: ["20240102"] });
+    assert.deepEqual(series?.["00143077"], { vr: "TM", Value: ["101112.25"] });
+    const [instance] = (await search("/instances", { ScatterFractionFactor: "0.25" })).matches;
+    assert.deepEqual(instance?.["00541323"]?.Value, [0.25]);
   });
 
   it("says that matches may be missing while the index is made, and searches all the same", async (t) => {
