@@ -19,7 +19,8 @@ import {
   type SeriesRow,
   type Selector,
 } from "./catalog-read.ts";
-import { indexBatch, type KnownTags, type ReadTagValues } from "./catalog-query-tag-values.ts";
+import { indexBatch } from "./catalog-query-tag-index.ts";
+import type { KnownTags, ReadTagValues } from "./catalog-query-tag-values.ts";
 import {
   addQueryTags,
   listQueryTagErrors,

@@ -47,7 +47,7 @@ export function matchQueryTags(
   return {
     conditions: found.flatMap(({ key, tag }) => conditionsOf(key, tag, rules)),
     rest: keys.filter((key) => !used.has(key)),
-    warnings: found.flatMap(({ key, tag }) => incomplete(key, tag)),
+    warnings: found.flatMap(({ key, tag }) => [...incomplete(key, tag), ...literal(key, tag, rules)]),
   };
 }
 
@@ -89,4 +89,9 @@ function incomplete({ name }: Key, { status, done, total }: QueryTagState): stri
   if (status === "ready") return [];
   const progress = total === null ? "it has not begun" : `${done} of ${total} instances are in it`;
   return [`The index of ${name} is not complete yet: ${progress}. Matches may be missing.`];
+}
+
+function literal({ name }: Key, { vr }: QueryTagState, { fuzzyMatching }: MatchingRules): string[] {
+  if (vr !== "PN" || !fuzzyMatching) return [];
+  return [`The fuzzymatching parameter is not supported for ${name}. Only literal matching has been performed.`];
 }

@@ -161,6 +161,9 @@ describe("/api/query-tags", () => {
     const empty = await found("/studies", { CountryOfResidence: '""', emptyvaluematching: "true" });
     assert.equal(empty.includes(study), false);
     assert.ok(empty.length > 0);
+    const fuzzy = await search("/instances", { ScheduledPerformingPhysicianName: "müller*", fuzzymatching: "true" });
+    assert.match(fuzzy.warning ?? "", /fuzzymatching .* ScheduledPerformingPhysicianName/);
+    assert.equal(fuzzy.matches.length, 1);
     const below = await search("/studies", { ContrastBolusVolume: "12.5" });
     assert.match(below.warning ?? "", /ContrastBolusVolume/, "a tag of a level below is not matched, and that is said");
     for (const [key, value] of [
