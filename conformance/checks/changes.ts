@@ -74,7 +74,7 @@ export const changeChecks: Checks = {
     await once(server, "listening");
     const address = server.address();
     const port = typeof address === "object" ? address?.port : undefined;
-    const secret = `secret-${session.run.token}`;
+    const secret = `conformance-secret-${session.run.token}`;
     let id = "";
     try {
       const made = await api(session, "/webhooks", "POST", { url: `http://127.0.0.1:${port}/hook`, secret });

@@ -32,10 +32,13 @@ function expectJpeg(answer: Answer): Buffer[] {
   return images;
 }
 
+/** Several frames or instances come in several parts. */
+const either = 'image/jpeg, multipart/related; type="image/jpeg"';
+
 function jpegOf(pathOf: (paths: Paths) => string, pick: (session: Session) => Instance): Check {
   return async (session) => {
     const path = pathOf(pathsOf(session.need(pick(session))));
-    expectJpeg(await session.get(path, "image/jpeg"));
+    expectJpeg(await session.get(path, either));
   };
 }
 

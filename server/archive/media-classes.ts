@@ -82,6 +82,9 @@ const table: Readonly<Record<string, Media>> = {
 /** Media types that can be wrapped, for messages. */
 export const mediaTypes = ["application/pdf", "image/jpeg", "image/jp2", "video/mp4", "model/stl"] as const;
 
+/** Every media type that can be wrapped. */
+export const mediaByType: ReadonlyMap<string, Media> = new Map(Object.entries(table));
+
 /** What is known of a media type; undefined when it cannot be wrapped. */
 export function mediaOf(mediaType: string): Media | undefined {
   return Object.hasOwn(table, mediaType) ? table[mediaType] : undefined;

@@ -11,7 +11,8 @@ export const nonPatientCategories = [
 ] as const;
 export type NonPatientCategory = (typeof nonPatientCategories)[number];
 
-const bySopClass: Readonly<Record<string, NonPatientCategory>> = {
+/** The category of each SOP class. */
+export const categoryBySopClass: Readonly<Record<string, NonPatientCategory>> = {
   // Color Palette Storage
   "1.2.840.10008.5.1.4.39.1": "color-palettes",
   // CT and XA Defined Procedure Protocol Storage
@@ -31,5 +32,5 @@ const bySopClass: Readonly<Record<string, NonPatientCategory>> = {
 
 /** The category of a SOP class; undefined when its instances belong to a patient. */
 export function nonPatientCategoryOf(sopClassUid: string): NonPatientCategory | undefined {
-  return bySopClass[sopClassUid];
+  return categoryBySopClass[sopClassUid];
 }

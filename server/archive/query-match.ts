@@ -60,6 +60,11 @@ export function isMatchedVr(vr: string): boolean {
   return vr === "DT" || vr in rules;
 }
 
+/** How keys of `vr` are matched, for documents; undefined when they cannot be. */
+export function matchingOf(vr: string): Pick<VrRule, "as" | "wildcards" | "multiple"> | undefined {
+  return rules[vr];
+}
+
 /** How stored values of `vr` are compared; undefined when they cannot be matched. */
 export function valueKindOf(vr: string): ValueKind | undefined {
   return rules[vr]?.as;
