@@ -3,7 +3,7 @@ import { attributesOfLevel, computed, type Level, type LevelAttribute } from "..
 import { mediaByType } from "../server/archive/media-classes.ts";
 import { categoryBySopClass } from "../server/archive/non-patient-categories.ts";
 import { computedKeys, neverMatched } from "../server/archive/query-computed.ts";
-import { matchingOf } from "../server/archive/query-match.ts";
+import { isMatchedVr, matchingOf } from "../server/archive/query-match.ts";
 import { termsByRegistration } from "../server/dicom/charset-terms.ts";
 import { entryOfTag } from "../server/dicom/dictionary.ts";
 import { transferSyntaxes } from "../server/dicom/transfer-syntax.ts";
@@ -181,7 +181,7 @@ function attributeTable(level: Level): string {
 function matchedBy({ tag, vr, column }: LevelAttribute): string {
   if (neverMatched.has(tag)) return "no";
   if (vr === "SQ") return "items";
-  return matchingOf(vr) === undefined ? "no" : column === undefined ? "yes" : "yes, in a column";
+  return !isMatchedVr(vr) ? "no" : column === undefined ? "yes" : "yes, in a column";
 }
 
 function shownTag(tag: string): string {
