@@ -5,6 +5,9 @@ import { Skipped } from "./expect.ts";
 import type { Expected, Requirement, Result } from "./matrix.ts";
 import type { Session } from "./session.ts";
 
+/** Milliseconds for one check. */
+const longestCheck = 60_000;
+
 /** The result of one line. */
 export interface Outcome {
   readonly line: Requirement;
@@ -46,11 +49,17 @@ export function improvements(outcomes: readonly Outcome[], expected: Expected): 
 
 async function runCheck(check: Check | undefined, session: Session): Promise<Pick<Outcome, "result" | "why">> {
   if (check === undefined) return { result: "fail", why: "There is no check of this name." };
+  let timer: NodeJS.Timeout | undefined;
   try {
-    await check(session);
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`It took longer than ${longestCheck / 1000} s.`)), longestCheck);
+    });
+    await Promise.race([check(session), late]);
     return { result: "pass", why: "" };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     return { result: error instanceof Skipped ? "skip" : "fail", why };
+  } finally {
+    clearTimeout(timer);
   }
 }

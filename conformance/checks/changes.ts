@@ -15,7 +15,9 @@ async function changesOf(session: Session, since: number, studyInstanceUid: stri
     const page = jsonOf(expectStatus(await api(session, `/changes?since=${next}&limit=100`), 200));
     all.push(...listOf(page["changes"]));
     if (page["more"] !== true) break;
+    const last = next;
     next = Number(page["next"]);
+    expect(next > last, "The next page of changes does not lie behind the last one.");
   }
   return all.filter((change) => change["studyInstanceUid"] === studyInstanceUid);
 }
