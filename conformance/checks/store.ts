@@ -3,6 +3,7 @@ import type { Checks } from "../check.ts";
 import { dataSetOf, itemsOf, textOf } from "../dicom-json.ts";
 import { expect, expectBytes, expectEqual, expectStatus, expectType, soleBody } from "../expect.ts";
 import { header } from "../http.ts";
+import type { Instance } from "../instances.ts";
 import { boundary, relatedType, writeMultipart } from "../media.ts";
 import { media, pathsOf, type Session } from "../session.ts";
 import { transferSyntax } from "../write-dicom.ts";
@@ -27,6 +28,11 @@ async function storeMixed(session: Session, name: string) {
 /** Retrieves the file of an instance. */
 async function retrieved(session: Session, path: string): Promise<Buffer> {
   return soleBody(expectStatus(await session.get(path, media.dicom), 200));
+}
+
+/** What was stored is there, byte by byte. */
+async function expectStored(session: Session, instance: Instance): Promise<void> {
+  expectBytes(await retrieved(session, pathsOf(instance).instance), instance.file, "What was stored");
 }
 
 export const storeChecks: Checks = {
@@ -74,22 +80,26 @@ export const storeChecks: Checks = {
     const type = `multipart/related; type=application/dicom; boundary=${boundary}`;
     const body = writeMultipart([{ type: dicom, body: instance.file }]);
     expectStatus(await session.storeBody("/studies", type, body, [instance]), 200);
+    await expectStored(session, instance);
   },
   "store-boundary-quoted": async (session) => {
     const instance = session.run.scratch("boundary quoted");
     const type = `multipart/related; boundary="${boundary}"; type="application/dicom"`;
     const body = writeMultipart([{ type: dicom, body: instance.file }]);
     expectStatus(await session.storeBody("/studies", type, body, [instance]), 200);
+    await expectStored(session, instance);
   },
   "store-part-transfer-syntax": async (session) => {
     const instance = session.run.scratch("part transfer syntax");
     const type = `${dicom}; transfer-syntax=${instance.transferSyntaxUid}`;
     const body = writeMultipart([{ type, body: instance.file }]);
     expectStatus(await session.storeBody("/studies", relatedType(dicom), body, [instance]), 200);
+    await expectStored(session, instance);
   },
   "store-single-part": async (session) => {
     const instance = session.run.scratch("single part");
     expectStatus(await session.storeBody("/studies", dicom, instance.file, [instance]), 200);
+    await expectStored(session, instance);
   },
   "store-preamble-of-multipart": async (session) => {
     const instance = session.run.scratch("multipart preamble");
@@ -99,11 +109,13 @@ export const storeChecks: Checks = {
       Buffer.from("\r\nAnd this."),
     ]);
     expectStatus(await session.storeBody("/studies", relatedType(dicom), body, [instance]), 200);
+    await expectStored(session, instance);
   },
   "store-response-json": async (session) => {
     const { answer } = await storeOne(session, "response json");
     expectType(expectStatus(answer, 200), "application/dicom+json");
-    dataSetOf(answer);
+    const referenced = itemsOf(dataSetOf(answer), "ReferencedSOPSequence");
+    expectEqual(referenced.length, 1, "The number of instances referenced");
   },
   "store-response-xml": async (session) => {
     const { answer } = await storeOne(session, "response xml", "application/dicom+xml");
@@ -122,6 +134,7 @@ export const storeChecks: Checks = {
     expectStatus(answer, 200);
     const type = header(answer, "content-type");
     expect(/^application\/dicom\+(json|xml)/.test(type), `The response is ${type}.`);
+    await expectStored(session, instance);
   },
   "store-referenced-sop": async (session) => {
     const { instance, answer } = await storeOne(session, "referenced");
@@ -147,6 +160,7 @@ export const storeChecks: Checks = {
   "store-no-failed-sequence": async (session) => {
     const { answer } = await storeOne(session, "no failed");
     const response = dataSetOf(expectStatus(answer, 200));
+    expect("00081199" in response, "Referenced SOP Sequence is not there.");
     expect(!("00081198" in response), "Failed SOP Sequence is there though nothing failed.");
     expect(!("0008119A" in response), "Other Failures Sequence is there though nothing failed.");
   },

@@ -161,6 +161,9 @@ export const levelAttributes: readonly LevelAttribute[] = levels.flatMap((level)
   ...optional[level].map((row) => attribute(level, false, row)),
 ]);
 
+/** Answered by every search, whatever its level (PS3.18 Tables 10.6.3-3, -4, -5): how the rest is to be read. */
+export const ofEveryLevel: ReadonlySet<string> = new Set(["00080005", "00080201"]);
+
 /** The same by tag. */
 export const attributeByTag: ReadonlyMap<string, LevelAttribute> = new Map(
   levelAttributes.map((attributeOfLevel) => [attributeOfLevel.tag, attributeOfLevel]),

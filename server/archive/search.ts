@@ -4,7 +4,14 @@ import { inflateRaw } from "node:zlib";
 import type { Catalog } from "../../storage/catalog.ts";
 import type { SearchRow } from "../../storage/catalog-search.ts";
 import { type DicomJson, type JsonValue, ownJson, parseJsonText } from "../dicom/json.ts";
-import { attributesOfLevel, computed, patientAttributes, patientDefaults, type SearchLevel } from "./attributes.ts";
+import {
+  attributesOfLevel,
+  computed,
+  ofEveryLevel,
+  patientAttributes,
+  patientDefaults,
+  type SearchLevel,
+} from "./attributes.ts";
 import { pickField, pickFields } from "./included-fields.ts";
 import type { Query } from "./query.ts";
 import { addTagFields } from "./query-tag-fields.ts";
@@ -95,7 +102,8 @@ function answerOf(
     if (!documents[level]) continue;
     const found = ownJson(documents[level]);
     for (const { tag, byDefault } of attributesOfLevel[level]) {
-      const tree = all || (byDefault && wanted.has(level)) ? "whole" : fields.get(tag);
+      const isWanted = byDefault && (wanted.has(level) || ofEveryLevel.has(tag));
+      const tree = all || isWanted ? "whole" : fields.get(tag);
       const value = tree && pickField(found[tag], tree);
       if (value) answer[tag] = value;
     }

@@ -50,10 +50,16 @@ async function stored(request: Request<InstanceParams>): Promise<Reply> {
   return retrieveInstances({ ...request, accept: [range] });
 }
 
+/** PS3.18 9.5.2.1: a frame that the instance does not have is a fault of the parameter. */
+function refuseFrame(error: unknown): never {
+  if (!(error instanceof ArchiveError) || error.code !== "no-such-frame") throw error;
+  throw new ArchiveError("invalid-query", `frameNumber names no frame: ${error.message}`, { cause: error });
+}
+
 async function rendered(request: Request<InstanceParams>): Promise<Reply> {
   const { frame, options } = uriRendering(request.query);
   const single = { ...request, accept: request.accept.filter(({ multipart }) => multipart !== true) };
-  if (frame !== undefined) return renderedReply(single, [frame], options);
+  if (frame !== undefined) return renderedReply(single, [frame], options).catch(refuseFrame);
   const { params, archive } = request;
   const uids = { studyInstanceUid: params.study, seriesInstanceUid: params.series, sopInstanceUid: params.instance };
   // One answer has one image: of several frames the first.

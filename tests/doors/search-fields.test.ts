@@ -20,6 +20,7 @@ describe("includefield", () => {
       element(0x00080018, "UI", `1.2.3.1.${number}`),
       element(0x00080020, "DA", "20240102"),
       element(0x00080060, "CS", "CT"),
+      element(0x00080201, "SH", "+0100"),
       element(0x00081030, "LO", "Chest"),
       element(0x00090010, "LO", "ACME 1.1"),
       element(0x00091002, "LO", `private ${number}`),
@@ -49,6 +50,13 @@ describe("includefield", () => {
     assert.equal(response.status, 200, JSON.stringify(body));
     return { matches: toDataSets(body), warning: response.headers.get("warning") ?? "" };
   }
+
+  it("answers the time zone at every level, which says how dates and times are to be read", async () => {
+    for (const path of ["studies", "studies/1.2.3/series", "studies/1.2.3/series/1.2.3.1/instances"]) {
+      const { matches } = await search(path);
+      assert.deepEqual(matches[0]?.["00080201"], { vr: "SH", Value: ["+0100"] }, path);
+    }
+  });
 
   it("answers of a sequence what a path names, or all of it", async () => {
     const nested = await search("studies?includefield=OtherPatientIDsSequence.PatientID");

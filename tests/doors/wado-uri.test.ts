@@ -89,7 +89,7 @@ describe("GET /wado", () => {
     await refused(uidsOf(files.native), 406, /render/);
     await refused({ ...uidsOf(files.photo), windowCenter: "40", windowWidth: "400" }, 406, /window/);
     await refused({ ...uidsOf(files.photo), region: "0,0,0.5,0.5" }, 406, /region/);
-    await refused({ ...uidsOf(files.photo), frameNumber: "3" }, 404, /2 frames/);
+    await refused({ ...uidsOf(files.photo), frameNumber: "3" }, 400, /frameNumber.*2 frames/);
     await refused({ ...uidsOf(files.photo), objectUID: newUid() }, 404, /instance/);
   });
 
