@@ -34,6 +34,7 @@ export const errorTable = {
   "unsupported-media-type": { ...processing, httpStatus: 415, title: "Unsupported media type" },
   "precondition-failed": { ...processing, httpStatus: 412, title: "A precondition of the request is not met" },
   "range-not-satisfiable": { ...processing, httpStatus: 416, title: "No byte of the range is there" },
+  "foreign-page": { ...processing, httpStatus: 403, title: "A page of another origin may not do this" },
   "no-such-resource": { ...notFound, title: "No such resource" },
   "duplicate-transaction": {
     httpStatus: 409,

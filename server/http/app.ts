@@ -7,6 +7,7 @@ import { acceptOf, requireUtf8 } from "./accept-query.ts";
 import { baseUrl, type BaseUrlOptions } from "./base-url.ts";
 import { optionsHandler } from "./capabilities.ts";
 import { allowOrigins, type CorsOptions } from "./cors.ts";
+import { refuseForeignPages } from "./foreign-pages.ts";
 import { answerErrors, type ErrorLog } from "./problem.ts";
 import type { Request } from "./reply.ts";
 import type { Route } from "./route.ts";
@@ -52,6 +53,7 @@ export function createWebDoor({ archive, log, viewer, baseUrl: baseUrlOptions, c
     await next();
   });
   if (cors) app.use(allowOrigins(cors));
+  app.use(refuseForeignPages(cors?.origins ?? []));
   app.use(refuseMalformedTarget);
   app.use(router.routes());
   app.use(router.allowedMethods());

@@ -60,6 +60,9 @@ const problemType = "application/problem+json";
 /** Answers of a GET to conditions on the state of the resource (RFC 9110 13), which the door gives for every route. */
 const conditional = [304, 412];
 
+/** Answer to a page of another origin that would change something (foreign-pages.ts). */
+const changing = [403];
+
 /** Makes a route; see `Route` for what its parts mean. */
 export function route<Schema extends z.ZodObject>(
   method: Method,
@@ -73,7 +76,7 @@ export function route<Schema extends z.ZodObject>(
     checkQuery(transaction.query, request.query);
     return handle({ ...request, params: parseParams(params, request.params) });
   };
-  const statuses = [...new Set([...transaction.statuses, 400, ...(method === "GET" ? conditional : [])])];
+  const statuses = [...new Set([...transaction.statuses, 400, ...(method === "GET" ? conditional : changing)])];
   return { ...transaction, statuses, method, path, summary, params, handle: checked };
 }
 

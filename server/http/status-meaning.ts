@@ -10,6 +10,7 @@ const meanings: Readonly<Record<number, string>> = {
   303: "What was asked for is at the address in Location.",
   304: "What the client holds is still current.",
   400: "The request is malformed; the problem names the parameter.",
+  403: "A page of an origin that CORS_ORIGINS does not list asked for it.",
   404: "There is nothing at this address.",
   406: "None of the representations that Accept names can be given.",
   409: "What was sent contradicts what is stored, or cannot be stored; the body says why.",

@@ -43,9 +43,12 @@ export async function readJson<Schema extends z.ZodType>(
   schema: Schema,
   limit?: number,
 ): Promise<z.infer<Schema>> {
-  const { type = "application/json" } = parseMediaType(header("content-type") ?? "") ?? {};
+  const { type = "" } = parseMediaType(header("content-type") ?? "") ?? {};
   if (!/^application\/([a-z.]+\+)?json$/.test(type)) {
-    throw new ArchiveError("unsupported-media-type", "The body of this request is application/json.");
+    throw new ArchiveError(
+      "unsupported-media-type",
+      "The body of this request is application/json, which Content-Type must say.",
+    );
   }
   const parsed = schema.safeParse(toJson(await readText(body, limit)));
   if (parsed.success) return parsed.data;

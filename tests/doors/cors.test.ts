@@ -99,6 +99,25 @@ describe("CORS", () => {
     assert.match(headers["content-security-policy"] ?? "", /default-src 'none'/);
   });
 
+  it("lets pages of other origins change nothing, unless they are listed", async () => {
+    for (const site of ["cross-site", "same-site"]) {
+      const from = (server: TestServer, origin: string) =>
+        request(server.url).post("/api/removed/1/restore").set({ Origin: origin, "Sec-Fetch-Site": site });
+      const refused = await from(listed, "https://evil.example");
+      assert.equal(refused.status, 403);
+      assert.equal(refused.body.code, "foreign-page");
+      assert.equal((await from(closed, viewer)).status, 403);
+      assert.equal((await from(listed, viewer)).status, 404);
+      assert.equal((await from(open, "https://any.example")).status, 404);
+      const read = await request(closed.url).get("/dicom-web/studies").set("Sec-Fetch-Site", site);
+      assert.equal(read.status, 200);
+    }
+    const own = await request(closed.url).post("/api/removed/1/restore").set("Sec-Fetch-Site", "same-origin");
+    assert.equal(own.status, 404);
+    const untyped = await fetch(`${closed.url}/api/webhooks`, { method: "POST", body: new Blob(["{}"]) });
+    assert.equal(untyped.status, 415);
+  });
+
   it("lets a page of a listed origin do what viewers do, in a real browser", requirement("chromium"), async () => {
     const pages = createServer((_request, response) => response.end("<!doctype html><title>A viewer</title>"));
     pages.listen(0, "127.0.0.1");
