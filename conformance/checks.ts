@@ -13,7 +13,9 @@ import { renderedChecks } from "./checks/rendered.ts";
 import { retrieveChecks } from "./checks/retrieve.ts";
 import { robustChecks } from "./checks/robust.ts";
 import { searchAnswerChecks } from "./checks/search-answer.ts";
+import { searchKeyChecks } from "./checks/search-keys.ts";
 import { searchMatchChecks } from "./checks/search-match.ts";
+import { searchReturnedChecks } from "./checks/search-returned.ts";
 import { serviceChecks } from "./checks/services.ts";
 import { storeFormChecks } from "./checks/store-forms.ts";
 import { storeChecks } from "./checks/store.ts";
@@ -31,7 +33,9 @@ export const checkFiles: readonly Checks[] = [
   storeChecks,
   storeFormChecks,
   serviceChecks,
+  searchKeyChecks,
   searchMatchChecks,
+  searchReturnedChecks,
   searchAnswerChecks,
   robustChecks,
   removalChecks,

@@ -71,7 +71,12 @@ async function main(url: string): Promise<number> {
   const expected = given.expected === "none" ? {} : await readExpected(given.expected);
   const session = new Session(target, given.seed);
   console.log(`${lines.length} of ${matrix.length} lines against ${url}, seed ${given.seed}`);
-  await session.prepare();
+  try {
+    await session.prepare();
+  } catch (error) {
+    console.error(`${url} cannot be reached: ${error instanceof Error ? error.message : String(error)}`);
+    return 2;
+  }
   for (const fault of session.faults) console.log(`  not stored: ${fault}`);
   let chapter = "";
   const outcomes = await runLines(session, lines, (outcome) => {

@@ -1,7 +1,8 @@
 /** Store transaction (PS3.18 10.5.1, 8.7.3.2): metadata in JSON and XML with bulk data, and encapsulated media. */
+import { gzipSync } from "node:zlib";
 import type { Checks } from "../check.ts";
 import { dataSetsOf, textOf } from "../dicom-json.ts";
-import { expect, expectBytes, expectEqual, expectStatus, soleBody } from "../expect.ts";
+import { expect, expectBytes, expectClientError, expectEqual, expectStatus, soleBody } from "../expect.ts";
 import { jpegFrames, pdf } from "../fixtures.ts";
 import { type Instance, sopClass } from "../instances.ts";
 import { type NewPart, relatedType, writeMultipart } from "../media.ts";
@@ -209,6 +210,44 @@ export const storeFormChecks: Checks = {
     expectEqual(textOf(stored, "SOPClassUID"), sopClass.encapsulatedPdf, "SOP Class UID");
     const file = soleBody(expectStatus(await session.get(pathsOf(instance).instance, media.dicom), 200));
     expect(file.includes(pdf), "The file does not hold the document.");
+  },
+  "store-stl": async (session) => {
+    const model = Buffer.concat([Buffer.alloc(80, "solid"), Buffer.from([1, 0, 0, 0]), Buffer.alloc(50, 1)]);
+    const instance = session.run.scratch("stl", { SOPClassUID: "1.2.840.10008.5.1.4.1.1.104.3", Modality: "M3D" });
+    const dataSet: DataSet = {
+      ...Object.fromEntries(Object.entries(instance.dataSet).filter(([name]) => !pixelModule.has(name))),
+      "00200052:UI": session.run.uid("frame of reference"),
+      "004008EA:SQ": [{ CodeValue: "mm", CodingSchemeDesignator: "UCUM", CodeMeaning: "mm" }],
+      MIMETypeOfEncapsulatedDocument: "model/stl",
+      EncapsulatedDocument: model,
+    };
+    const root = JSON.stringify([toJson(dataSet, { EncapsulatedDocument: "bulk/1" })]);
+    const parts = [{ type: "model/stl", location: "bulk/1", body: model }];
+    expectStatus(await storeForms(session, json, root, parts, instance), 200);
+    const file = soleBody(expectStatus(await session.get(pathsOf(instance).instance, media.dicom), 200));
+    expect(file.includes(model), "The file does not hold the model.");
+  },
+  "store-media-alone-into-study": async (session) => {
+    const instance = await session.stored(session.run.scratch("media alone"));
+    const { study } = pathsOf(instance);
+    expectStatus(await session.storeBody(study, "application/pdf", pdf, []), 200, 202);
+    const found = await session.matches(`${study}/instances`, { SOPClassUID: sopClass.encapsulatedPdf });
+    expectEqual(found.length, 1, "The number of documents of the study");
+    const [match] = await session.matches("/studies", { StudyInstanceUID: instance.studyInstanceUid });
+    expectEqual(textOf(match, "PatientID"), session.run.patientId("X"), "Patient ID of the study");
+  },
+  "store-media-without-patient": async (session) => {
+    await session.stored(session.run.scratch("media without patient"));
+    expectClientError(await session.storeBody("/studies", "application/pdf", pdf, []));
+  },
+  "store-gzip": async (session) => {
+    const instance = session.run.scratch("gzip");
+    session.removeLater(pathsOf(instance).study);
+    const headers = { "Content-Type": "application/dicom", "Content-Encoding": "gzip", Accept: media.json };
+    const body = gzipSync(instance.file);
+    expectStatus(await session.request("/studies", { method: "POST", headers, body }), 200);
+    const file = soleBody(expectStatus(await session.get(pathsOf(instance).instance, media.dicom), 200));
+    expectBytes(file, instance.file, "The file");
   },
 };
 
