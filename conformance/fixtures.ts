@@ -1,7 +1,7 @@
 /** What every run stores before its checks: studies that between them hold each thing that a check asks for. */
 import { characterSets } from "./character-sets.ts";
 import { grayscale, type Instance, type Run, sopClass } from "./instances.ts";
-import { type DataSet, encapsulate, transferSyntax } from "./write-dicom.ts";
+import { type DataSet, encapsulate, runLengthEncode, transferSyntax } from "./write-dicom.ts";
 
 /** Two JPEG baseline images of 16 x 16 pixels, YBR_FULL_422 (PS3.5 8.2.1). */
 export const jpegFrames = [
@@ -42,6 +42,7 @@ export function makeFixtures(run: Run) {
     forms: run.instance("forms", "raw", "1", formsDataSet(run), transferSyntax.explicitLittle),
     bigEndian: run.instance("syntaxes", "big", "1", syntaxDataSet(run, 1), transferSyntax.explicitBig),
     deflated: run.instance("syntaxes", "deflated", "1", syntaxDataSet(run, 2), transferSyntax.deflated),
+    lossless: run.instance("syntaxes", "rle", "1", losslessDataSet(run), transferSyntax.rle),
     named: characterSets.map(({ name }, index) =>
       run.instance(`charset ${name}`, "sc", "1", namedDataSet(run, index), transferSyntax.explicitLittle),
     ),
@@ -233,6 +234,19 @@ function syntaxDataSet(run: Run, number: number): DataSet {
     PatientID: run.patientId("F"),
     SeriesNumber: number,
     ...grayscale(4, 4, 16, 1),
+  };
+}
+
+/** Samples of the RLE instance, as they are before their compression. */
+export const losslessSamples = Buffer.from(Array.from({ length: 64 }, (_, index) => (index * 37) % 256));
+
+function losslessDataSet(run: Run): DataSet {
+  return {
+    ...run.scratchAttributes("syntaxes"),
+    ...grayscale(8, 8, 8, 1),
+    PatientID: run.patientId("F"),
+    SeriesNumber: 3,
+    PixelData: encapsulate([runLengthEncode(losslessSamples)]),
   };
 }
 

@@ -41,6 +41,18 @@ export function encapsulate(fragments: readonly Buffer[]): Buffer {
   return Buffer.concat([...items, itemHeader(0xe0dd, 0, true)]);
 }
 
+/** One frame of 8-bit grey samples in RLE (PS3.5 G): one segment of literal runs. */
+export function runLengthEncode(samples: Buffer): Buffer {
+  const header = Buffer.alloc(64);
+  header.writeUInt32LE(1, 0);
+  header.writeUInt32LE(header.length, 4);
+  const runs = Array.from({ length: Math.ceil(samples.length / 128) }, (_, index) => {
+    const run = samples.subarray(index * 128, (index + 1) * 128);
+    return Buffer.concat([Buffer.from([run.length - 1]), run]);
+  });
+  return padToEven(Buffer.concat([header, ...runs]), 0);
+}
+
 /** One file: preamble, file meta information, data set. */
 export function writeFile(dataSet: DataSet, transferSyntaxUid: string): Buffer {
   const encoding = {

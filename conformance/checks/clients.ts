@@ -158,8 +158,8 @@ export const clientChecks: Checks = {
     expect(failure instanceof Error && "status" in failure && failure.status === 404, "The client is told no 404.");
   },
   "dcmtk-reads-files": async (session) => {
-    const { mr, photo, document, deflated, bigEndian, cine } = session.fixtures;
-    for (const instance of [mr, photo, document, deflated, bigEndian, cine]) {
+    const { mr, photo, document, deflated, bigEndian, cine, lossless } = session.fixtures;
+    for (const instance of [mr, photo, document, deflated, bigEndian, cine, lossless]) {
       const dump = await readBy("dcmdump", ["-q", "+P", "0008,0018"], await fileOf(session, instance));
       expect(dump.includes(instance.sopInstanceUid), `dcmdump does not read ${instance.transferSyntaxUid}.`);
     }

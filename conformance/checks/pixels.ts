@@ -2,10 +2,10 @@
 import type { Check, Checks } from "../check.ts";
 import { attributeOf, dataSetsOf, itemsOf } from "../dicom-json.ts";
 import { expect, expectBytes, expectEqual, expectParts, expectStatus, expectType, soleBody } from "../expect.ts";
-import { bulkValue, jpegFrames, pdf } from "../fixtures.ts";
+import { bulkValue, jpegFrames, losslessSamples, pdf } from "../fixtures.ts";
 import type { Instance } from "../instances.ts";
 import { media, pathsOf, type Session } from "../session.ts";
-import { transferSyntax } from "../write-dicom.ts";
+import { runLengthEncode, transferSyntax } from "../write-dicom.ts";
 
 /** The bytes of one frame of an instance with native pixel data. */
 function frameOf({ dataSet }: Instance, number: number, of: number): Buffer {
@@ -136,9 +136,27 @@ export const pixelChecks: Checks = {
       200,
     );
   },
-  "frame-jpeg-decoded": async (session) => {
-    const body = soleBody(expectStatus(await frames(session, session.fixtures.photo, "1"), 200));
-    expectEqual(body.length, 16 * 16 * 3, "The length of the decoded frame");
+  "frame-jpeg-octets": async (session) => {
+    const answer = await frames(session, session.fixtures.photo, "1");
+    expectStatus(answer, 200, 406);
+    if (answer.status === 406) return;
+    const [part] = expectParts(answer, "application/octet-stream");
+    const isDecoded = part?.body.length === 16 * 16 * 3;
+    const named = part?.mediaType.params["transfer-syntax"];
+    expect(
+      isDecoded || named === session.fixtures.photo.transferSyntaxUid,
+      "The octets are neither decoded nor named.",
+    );
+  },
+  "frame-rle": async (session) => {
+    const accept = 'multipart/related; type="image/dicom-rle"; transfer-syntax=*';
+    const answer = expectStatus(await frames(session, session.fixtures.lossless, "1", accept), 200);
+    const [part] = expectParts(answer, "image/dicom-rle");
+    expectBytes(part?.body, runLengthEncode(losslessSamples), "The frame");
+  },
+  "frame-lossless-decoded": async (session) => {
+    const body = soleBody(expectStatus(await frames(session, session.fixtures.lossless, "1"), 200));
+    expectBytes(body, losslessSamples, "The frame");
   },
   "frame-unavailable-type": async (session) => {
     expectStatus(await frames(session, session.fixtures.mr, "1", 'multipart/related; type="image/jls"'), 406);

@@ -2,6 +2,7 @@
 import type { Check, Checks } from "../check.ts";
 import { attributeOf, dataSetsOf, textOf } from "../dicom-json.ts";
 import { expect, expectBytes, expectEqual, expectParts, expectStatus, expectType, soleBody } from "../expect.ts";
+import { losslessSamples } from "../fixtures.ts";
 import { header } from "../http.ts";
 import type { Instance } from "../instances.ts";
 import { parseMediaType } from "../media.ts";
@@ -114,6 +115,13 @@ export const retrieveChecks: Checks = {
     const body = soleBody(expectStatus(await session.get(pathsOf(photo).instance, accept), 200));
     expect(body.includes(`${transferSyntax.explicitLittle}\0`), "The file is not in Explicit VR Little Endian.");
     expect(body.length > 16 * 16 * 3 * 2, "The pixel data is not decoded.");
+  },
+  "retrieve-default-transfer-syntax": async (session) => {
+    const lossless = session.need(session.fixtures.lossless);
+    const answer = await session.get(pathsOf(lossless).instance, 'multipart/related; type="application/dicom"');
+    const body = soleBody(expectStatus(answer, 200));
+    expect(body.includes(`${transferSyntax.explicitLittle}\0`), "The file is not in Explicit VR Little Endian.");
+    expect(body.includes(losslessSamples), "The pixel data is not decoded.");
   },
   "retrieve-unavailable-transfer-syntax": async (session) => {
     const mr = session.need(session.fixtures.mr);

@@ -262,6 +262,10 @@ export const storeChecks: Checks = {
     const { photo } = session.fixtures;
     expectBytes(await retrieved(session, pathsOf(session.need(photo)).instance), photo.file, "The file");
   },
+  "store-rle": async (session) => {
+    const { lossless } = session.fixtures;
+    expectBytes(await retrieved(session, pathsOf(session.need(lossless)).instance), lossless.file, "The file");
+  },
   "store-encapsulated-document": async (session) => {
     const { document } = session.fixtures;
     expectBytes(await retrieved(session, pathsOf(session.need(document)).instance), document.file, "The file");

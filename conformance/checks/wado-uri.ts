@@ -87,7 +87,7 @@ export const wadoUriChecks: Checks = {
     expectBytes(answer.body, session.fixtures.photo.file, "The file");
   },
   "wado-dicom-default-explicit": async (session) => {
-    const answer = expectStatus(await wado(session, session.fixtures.photo, { contentType: dicom }), 200);
+    const answer = expectStatus(await wado(session, session.fixtures.lossless, { contentType: dicom }), 200);
     expect(answer.body.includes(`${transferSyntax.explicitLittle}\0`), "It is not in Explicit VR Little Endian.");
   },
   "wado-unknown-transfer-syntax": refused({ transferSyntax: "1.2.840.10008.1.2.4.999" }, 400, 406),
