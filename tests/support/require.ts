@@ -25,6 +25,8 @@ const dcmtkTools = [
   "storescu",
 ];
 
+const orthancDicomWebPlugin = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so";
+
 const foreignParts = {
   chromium: {
     probe: () => findExecutable("chromium") ?? findExecutable("chromium-browser"),
@@ -37,6 +39,10 @@ const foreignParts = {
   orthanc: {
     probe: () => findExecutable("Orthanc"),
     install: "needs Orthanc: apt-get install orthanc",
+  },
+  orthancDicomWeb: {
+    probe: () => [orthancDicomWebPlugin].find((file) => existsSync(file)),
+    install: "needs the DICOMweb plugin of Orthanc: apt-get install orthanc-dicomweb",
   },
   radosgw: {
     probe: () => (findExecutable("ceph-mon") && findExecutable("ceph-osd") ? findExecutable("radosgw") : undefined),
