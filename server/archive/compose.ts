@@ -10,19 +10,18 @@ import {
   transferSyntaxes,
   transferSyntaxOf,
 } from "../dicom/transfer-syntax.ts";
-import { isUid, newUid, type Uid, uidRule } from "../dicom/uid.ts";
+import { isUid, type Uid, uidRule } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 import type { BulkPart, BulkParts } from "./bulk-parts.ts";
 import {
   documentAttributes,
-  emptyPatientAndStudy,
   imageAttributes,
   imageClass,
   mediaOf,
   modelAttributes,
-  ofStudy,
   type PixelMedia,
 } from "./media-classes.ts";
+import { identified, type Surroundings } from "./identified.ts";
 import { completed, compressionAndCine, contradictions, isEmpty, pixelAttributes } from "./pixel-attributes.ts";
 
 /** A file to be stored, and what its sender should know of it. */
@@ -31,21 +30,10 @@ export interface Composed {
   readonly warnings: readonly string[];
 }
 
-/** What an instance may take from where it goes to. */
-export interface Surroundings {
-  /** The study that the request addresses. */
-  readonly studyInstanceUid?: Uid;
-  /** The metadata of an instance of a study; undefined when it is not in the archive. */
-  readonly findStudy: (studyInstanceUid: Uid) => Promise<DicomJson | undefined>;
-}
-
 const pixelData = "7FE00010";
 const encapsulatedDocument = "00420011";
 const sopClassUid = "00080016";
 const sopInstanceUid = "00080018";
-const studyUid = "0020000D";
-const seriesUid = "0020000E";
-const patientId = "00100020";
 const transferSyntaxUid = "00020010";
 
 /** Stands for the document where the metadata have no BulkDataURI for it. */
@@ -104,7 +92,10 @@ async function wrap(
   const pixelUri = given[pixelData]?.BulkDataURI;
   const documentUri = given[encapsulatedDocument]?.BulkDataURI;
   const holdsMedia = !isEmpty(given[pixelData]) || !isEmpty(given[encapsulatedDocument]);
-  const own = holdsMedia ? [] : adopted;
+  // Octets that nothing names may be anything; they are told of as left over.
+  const own = holdsMedia
+    ? []
+    : adopted.filter((part) => !isOctets(part) || octetsSyntax(given, part)?.pixels !== "native");
   for (const part of own) parts.use(part);
   const documents = documentUri === undefined ? own.filter(isDocument) : found(parts, documentUri, 0x00420011);
   if (documents.length > 0) return wrapDocument(given, documents, surroundings);
@@ -194,14 +185,13 @@ async function readHeader(given: DicomJson, { source, transferSyntaxUid: declare
 
 /** Octets are native pixels, unless a transfer syntax says that they are compressed (PS3.18 8.7.3.3). */
 function wrapOctets(given: DicomJson, parts: readonly BulkPart[], first: BulkPart): Wrapped {
-  if (first.mediaType !== "application/octet-stream") {
+  if (!isOctets(first)) {
     throw metadataFault(
       0x7fe00010,
       `has a bulk data part of ${first.mediaType}, for which DICOM has no transfer syntax`,
     );
   }
-  const declared = first.transferSyntaxUid ?? given[transferSyntaxUid]?.Value?.[0];
-  const syntax = typeof declared === "string" ? transferSyntaxOf(declared) : explicitVrLittleEndian;
+  const syntax = octetsSyntax(given, first);
   if (!syntax) throw new ArchiveError("unknown-transfer-syntax", "The transfer syntax of the bulk data is not a UID.");
   if (syntax.pixels === "native") return { dataSet: given, syntax: explicitVrLittleEndian, warnings: [] };
   return {
@@ -211,6 +201,16 @@ function wrapOctets(given: DicomJson, parts: readonly BulkPart[], first: BulkPar
     video: syntax.pixels === "video",
     warnings: [],
   };
+}
+
+function isOctets({ mediaType }: BulkPart): boolean {
+  return mediaType === "application/octet-stream";
+}
+
+/** What the part or the metadata declare; undefined when that is not a UID. */
+function octetsSyntax(given: DicomJson, part: BulkPart): TransferSyntax | undefined {
+  const declared = part.transferSyntaxUid ?? given[transferSyntaxUid]?.Value?.[0];
+  return typeof declared === "string" ? transferSyntaxOf(declared) : explicitVrLittleEndian;
 }
 
 /** What the part declares, if its media type has that transfer syntax (PS3.18 Table 8.7.3-5); else what its header says. */
@@ -233,31 +233,6 @@ function syntaxOf(
     syntax,
     warnings: [`The transfer syntax that the part declares is none of ${mediaType}; ${syntax.uid} is.`],
   };
-}
-
-/** `given` with the UIDs that it lacks; where it names no SOP Class, with patient and study of the instances around it. */
-async function identified(
-  given: DicomJson,
-  classUid: string,
-  { studyInstanceUid: addressed, findStudy }: Surroundings,
-) {
-  const named = given[studyUid]?.Value?.[0] ?? addressed;
-  const study = typeof named === "string" && isUid(named) ? named : newUid();
-  const uids: DicomJson = {
-    [sopClassUid]: { vr: "UI", Value: [classUid] },
-    [sopInstanceUid]: { vr: "UI", Value: [newUid()] },
-    [studyUid]: { vr: "UI", Value: [study] },
-    [seriesUid]: { vr: "UI", Value: [newUid()] },
-  };
-  if (!isEmpty(given[sopClassUid])) return completed(given, uids);
-  const known = (await findStudy(study)) ?? {};
-  const isSamePatient = isEmpty(given[patientId]) || given[patientId]?.Value?.[0] === known[patientId]?.Value?.[0];
-  const inherited: DicomJson = {};
-  for (const tag of ofStudy) {
-    const attribute = known[tag];
-    if (attribute && !isEmpty(attribute) && (isSamePatient || !tag.startsWith("0010"))) inherited[tag] = attribute;
-  }
-  return completed(given, { ...uids, ...emptyPatientAndStudy, ...inherited });
 }
 
 /** @throws ArchiveError `missing-identifier` */

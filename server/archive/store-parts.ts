@@ -6,7 +6,8 @@ import type { Uid } from "../dicom/uid.ts";
 import { NativeXmlParser } from "../dicom/xml-reader.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
 import { type BulkPart, BulkParts } from "./bulk-parts.ts";
-import { compose, type Surroundings } from "./compose.ts";
+import { compose } from "./compose.ts";
+import type { Surroundings } from "./identified.ts";
 import { Spool, type SweepList } from "./spool.ts";
 import type { StoreLog, StoreOptions, StoreOutcome } from "./store.ts";
 
@@ -48,7 +49,7 @@ export function createStoreParts(
 ): (parts: AsyncIterable<StorePart>, options: StorePartsOptions) => Promise<StoreOutcome[]> {
   /**
    * Stores the instances of a body, whatever the order of its parts. What is wrong with one is its outcome; what is
-   * wrong with the body is thrown, and then nothing is stored of what came as metadata.
+   * wrong with the body is thrown, and then nothing of it is stored.
    * @throws ArchiveError `invalid-request`, `body-too-large`, `metadata-required`, and what the parts throw
    */
   return async function storeParts(parts, options) {
@@ -56,11 +57,16 @@ export function createStoreParts(
     try {
       const bulk = new BulkParts(options.base);
       const { waiting, files, media } = await readParts(parts, bulk, spool);
-      const outcomes: Promise<StoreOutcome>[] = files.map((file) => store(file.bytes(), options));
-      if (waiting.length === 0) waiting.push(...(await bareMedia(media, options.studyInstanceUid)));
+      const isBare = waiting.length === 0 && (media.length > 0 || files.length === 0);
+      if (isBare) waiting.push(...(await bareMedia(media, options.studyInstanceUid)));
+      const begin = [
+        ...files.map((file) => () => store(file.bytes(), options)),
+        ...waiting.map((instance) => () => storeOne(instance, bulk, options, waiting.length === 1)),
+      ];
+      const outcomes: Promise<StoreOutcome>[] = [];
       const running = new Set<Promise<StoreOutcome>>();
-      for (const instance of waiting) {
-        const outcome = storeOne(instance, bulk, options, waiting.length === 1);
+      for (const one of begin) {
+        const outcome = one();
         outcomes.push(outcome);
         running.add(outcome);
         void outcome.then(() => running.delete(outcome));

@@ -115,13 +115,19 @@ function readValue(value: unknown, row: VrRow, refuse: Refuse, item: () => Place
   if (row.kind === "name") return personName(value, refuse);
   if (row.kind === "number") return numberOf(value, row, refuse);
   if ((row.kind === "decimal" || row.kind === "integer") && typeof value === "number") {
-    if (Number.isFinite(value) && (row.kind === "decimal" || Number.isInteger(value))) return value;
+    const isWritable = row.kind === "decimal" ? Number.isFinite(value) : isIntegerString(value);
+    if (isWritable) return value;
     throw refuse(`holds ${value}, which is no ${row.vr}`);
   }
   if (typeof value !== "string") throw refuse(`holds a ${typeof value} where VR ${row.vr} takes a string`);
   if (row.kind === "tag" && !/^[0-9A-Fa-f]{8}$/.test(value)) throw refuse("holds a value that is not a tag");
   if (row.splits && value.includes("\\")) throw refuse("holds a backslash, which parts values");
   return row.kind === "tag" ? value.toUpperCase() : value;
+}
+
+/** An IS has 12 characters at most (PS3.5 Table 6.2-1), and no exponent. */
+function isIntegerString(value: number): boolean {
+  return Number.isInteger(value) && /^-?\d{1,11}$|^\d{12}$/.test(`${value}`);
 }
 
 const nameGroups = ["Alphabetic", "Ideographic", "Phonetic"] as const;
@@ -152,23 +158,26 @@ const ranges: Readonly<Record<string, readonly [least: bigint, greatest: bigint]
 };
 
 /** How numbers that JSON cannot hold are written (PS3.18 F.2.3, and XML Schema's spelling), and as we write them. */
-const notFinite: Readonly<Record<string, string>> = {
-  nan: "NaN",
-  inf: "inf",
-  "+inf": "inf",
-  infinity: "inf",
-  "-inf": "-inf",
-  "-infinity": "-inf",
-};
+const notFinite: ReadonlyMap<string, string> = new Map([
+  ["nan", "NaN"],
+  ["inf", "inf"],
+  ["+inf", "inf"],
+  ["infinity", "inf"],
+  ["-inf", "-inf"],
+  ["-infinity", "-inf"],
+]);
 
 function numberOf(value: unknown, row: VrRow, refuse: Refuse): number | string {
   const range = ranges[row.vr];
   const text = typeof value === "number" ? `${value}` : typeof value === "string" ? value.trim() : "";
   if (!range) {
-    const special = notFinite[text.toLowerCase()];
+    const special = notFinite.get(text.toLowerCase());
     if (special !== undefined) return special;
     if (!/^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/.test(text)) throw refuse("holds a value that is not a number");
-    return Number(text);
+    const number = Number(text);
+    const isHeld = Number.isFinite(row.vr === "FL" ? Math.fround(number) : number);
+    if (!isHeld) throw refuse(`holds ${text.slice(0, 32)}, which VR ${row.vr} cannot`);
+    return number;
   }
   const whole = typeof value === "number" ? Number.isInteger(value) : /^[+-]?\d{1,20}$/.test(text);
   if (!whole) throw refuse("holds a value that is not an integer");

@@ -28,6 +28,9 @@ const parents: Readonly<Record<string, readonly string[]>> = {
 /** Values of one attribute: an attribute of a file has fewer, whatever its VR. */
 const mostValues = 10_000_000;
 
+/** Values of one document that it leaves out between others, by their numbers. */
+const mostGaps = 100_000;
+
 /** What is being read: a data set, or an attribute of one. */
 interface OpenDataSet {
   readonly attributes: Record<string, unknown>;
@@ -37,6 +40,8 @@ interface OpenAttribute {
   readonly tag: string;
   readonly vr: string | undefined;
   readonly values: unknown[];
+  /** What the open value, name or item says its `number` is; counts from 1. */
+  number?: number | undefined;
   inline?: string;
   uri?: string;
 }
@@ -103,6 +108,7 @@ class NativeXmlReader {
   readonly #attributes: OpenAttribute[] = [];
   #document: Record<string, unknown> | undefined;
   #text = "";
+  #gaps = 0;
   /** Component groups of the name that is open, and the components of the open group. */
   #groups: Record<string, string> = {};
   #components: string[] = [];
@@ -115,6 +121,7 @@ class NativeXmlReader {
     }
     this.#names.push(local);
     this.#text = "";
+    if (local === "Value" || local === "PersonName" || local === "Item") this.#number(tag);
     if (local === "NativeDicomModel" || local === "Item") this.#openDataSet();
     else if (local === "DicomAttribute") this.#openAttribute(tag);
     else if (local === "PersonName") this.#groups = {};
@@ -190,6 +197,21 @@ class NativeXmlReader {
     if (!attribute || uri === undefined || uri === "") throw malformed("holds a BulkData without uri or uuid");
     if (attribute.uri !== undefined) throw malformed("holds an attribute with more than one BulkData");
     attribute.uri = uri;
+  }
+
+  /** PS3.19 A.1.5: the position. A value that is left out is empty, since the others must not take its place. */
+  #number({ name, attributes }: SaxesTagNS): void {
+    const attribute = this.#attributes.at(-1);
+    const written = attributes["number"]?.value.trim();
+    if (!attribute || written === undefined) return;
+    const number = /^\d{1,9}$/.test(written) ? Number(written) : 0;
+    const follows = name.endsWith("Item") ? number > (attribute.number ?? 0) : number > attribute.values.length;
+    if (!follows) throw malformed(`numbers the values of ${attribute.tag} out of their order`);
+    attribute.number = number;
+    if (name.endsWith("Item")) return;
+    this.#gaps += number - attribute.values.length - 1;
+    if (this.#gaps > mostGaps) throw malformed("leaves out too many values");
+    while (attribute.values.length < number - 1) attribute.values.push(null);
   }
 
   #add(value: unknown): void {

@@ -221,6 +221,21 @@ describe("POST /dicom-web/studies of media", () => {
     await kept(await send(contentType, body, at));
   });
 
+  it("gives no PatientID of the study to media that name another patient", async () => {
+    const file = instanceFile({ PatientID: "JANE", PatientName: "Smith^Jane" });
+    await kept(await send("application/dicom", file.bytes));
+    const named = (name: string) => ({
+      "0020000D": { vr: "UI", Value: [file.studyInstanceUid] },
+      "00100010": { vr: "PN", Value: [{ Alphabetic: name }] },
+    });
+    const report = part("application/pdf", Buffer.from("%PDF-1.4"));
+    const { metadata: same } = await kept(await post(named("Smith^Jane"), [report]));
+    assert.equal(first(same, "00100020"), "JANE");
+    const { metadata: other, reference } = await kept(await post(named("Doe^John"), [report]));
+    assert.equal(first(other, "00100020"), undefined);
+    assert.match(JSON.stringify(reference), /PatientID \(0010,0020\) or its issuer differs/);
+  });
+
   it("makes up no patient: media alone are refused anywhere else, with what is missing", async () => {
     for (const at of ["/studies", `/studies/${newUid()}`]) {
       const response = await send("application/pdf", pdf(), at);

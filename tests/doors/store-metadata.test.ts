@@ -279,6 +279,25 @@ describe("POST /dicom-web/studies of metadata and bulk data", () => {
     assert.equal(items(answerOf(response), referencedSopSequence).length, 1);
   });
 
+  it("stores files behind a root of another type, and nothing when bare media among them have no patient", async () => {
+    const part = (bytes: Buffer) => ({ headers: { "Content-Type": "application/dicom" }, body: bytes });
+    const file = instanceFile();
+    const response = await post([part(file.bytes)]).expect(200);
+    assert.equal(first(items(answerOf(response), referencedSopSequence)[0], "00081155"), file.sopInstanceUid);
+    const earlier = await objects();
+    const pdf = { headers: { "Content-Type": "application/pdf" }, body: "%PDF-1.4" };
+    const large = instanceFile({ PixelData: new ArrayBuffer(300_000) });
+    await post([part(instanceFile().bytes), part(large.bytes), pdf]).expect(409);
+    assert.equal(await objects(), earlier);
+  });
+
+  it("tells of octets that the metadata do not name, and that may be anything", async () => {
+    const given = dataSet({ "7FE00010": undefined });
+    const octets = { headers: { "Content-Type": "application/octet-stream" }, body: pixels };
+    const response = await post([metadata(given), octets]).expect(200);
+    assert.match(response.text, /is named by no instance, and was not kept/);
+  });
+
   it("keeps nothing of parts put aside, whether the request succeeds or not", async () => {
     const earlier = await objects();
     const large = Buffer.alloc(300_000, 3);

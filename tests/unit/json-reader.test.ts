@@ -78,6 +78,15 @@ describe("reading DICOM JSON", () => {
     refused(inside, /\(0040,0007\) in item 2 of RequestAttributesSequence \(0040,0275\) holds an? object/);
   });
 
+  it("refuses numbers that their VR cannot hold, and words that only look like special ones", () => {
+    refused({ "00189306": { vr: "FL", Value: [1e300] } }, /holds 1e\+300, which VR FL cannot/);
+    refused({ "00189307": { vr: "FD", Value: ["1e999"] } }, /holds 1e999, which VR FD cannot/);
+    for (const word of ["constructor", "__proto__"]) {
+      refused({ "00189307": { vr: "FD", Value: [word] } }, /not a number/);
+    }
+    refused({ "00200013": { vr: "IS", Value: [1e21] } }, /holds 1e\+21, which is no IS/);
+  });
+
   it("refuses sequences without end", () => {
     let value: unknown = {};
     for (let depth = 0; depth < 300; depth += 1) value = { "00400275": { vr: "SQ", Value: [value] } };

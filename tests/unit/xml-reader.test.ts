@@ -122,6 +122,23 @@ describe("reading the Native DICOM Model", () => {
     refused(model(deep), /more than 256 deep/);
   });
 
+  it("puts each value in the place of its number: one that is left out is empty", () => {
+    const values = (...numbers: readonly number[]) =>
+      model(
+        `<DicomAttribute tag="00080008" vr="CS">${numbers
+          .map((number) => `<Value number="${number}">V${number}</Value>`)
+          .join("")}</DicomAttribute>`,
+      );
+    assert.deepEqual(parseNativeXml(values(1, 3))["00080008"]?.Value, ["V1", null, "V3"]);
+    refused(values(2, 1), /00080008 out of their order/);
+    refused(values(1, 1), /out of their order/);
+    refused(values(0), /out of their order/);
+    refused(values(9_000_000), /leaves out too many values/);
+    const named = '<PersonName number="2"><Alphabetic><FamilyName>B</FamilyName></Alphabetic></PersonName>';
+    const names = model(`<DicomAttribute tag="00081048" vr="PN">${named}</DicomAttribute>`);
+    assert.deepEqual(parseNativeXml(names)["00081048"]?.Value, [null, { Alphabetic: "B" }]);
+  });
+
   it("throws nothing else, whatever the text", () => {
     const random = repeatable(11);
     const pieces = ["<", ">", "/", '"', "&", "]]>", "<Item>", "</Item>", "<Value>", "<!--", "-->", "<?a?>", "SQ", "\0"];
