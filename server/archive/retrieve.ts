@@ -6,6 +6,7 @@ import type { InstanceRow, SeriesRow } from "../../storage/catalog-read.ts";
 import type { Segment } from "../dicom/data-set.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
+import { inExplicitVrLittleEndian } from "./convert.ts";
 import type { InstanceUids, Locate } from "./locate.ts";
 
 /** A study, one of its series, or one instance of that. */
@@ -34,6 +35,8 @@ export interface RetrievedInstance {
   readonly storedAt: Date;
   /** The stored bytes as they came, all or those of `range`; the object is opened when the first are asked for. */
   readonly bytes: (range?: Segment) => AsyncIterable<Buffer>;
+  /** The same instance in another of its `sendableSyntaxes`. */
+  readonly converted: () => AsyncIterable<Buffer>;
 }
 
 /** The instances of a study or a series in instance order, or one. */
@@ -77,6 +80,7 @@ export function createRetrieve(blobs: Blobs, catalog: Catalog, locate: Locate) {
       sha256,
       storedAt: createdAt,
       bytes,
+      converted: () => inExplicitVrLittleEndian(blobs, row),
     };
   }
 

@@ -1,4 +1,12 @@
 /** Writes a data set of the DICOM JSON Model as a DICOM file (PS3.10): explicit VR little endian, text in UTF-8. */
+import {
+  elementHeader,
+  item,
+  itemDelimitation,
+  itemHeader,
+  sequenceDelimitation,
+  undefinedLength,
+} from "./element-headers.ts";
 import { metadataFault } from "./json-reader.ts";
 import type { DicomJson, JsonAttribute } from "./json.ts";
 import type { Uid } from "./uid.ts";
@@ -32,13 +40,9 @@ type Piece = Buffer | ByteSource;
 const implementationClassUid = "2.25.336549488731070712478028811569103497558";
 const implementationVersionName = "NOCTIS";
 
-const undefinedLength = 0xffffffff;
 const pixelData = 0x7fe00010;
 const offsetTables = new Set(["7FE00001", "7FE00002"]);
 const specificCharacterSet = "00080005";
-const item = 0xfffee000;
-const itemDelimitation = 0xfffee00d;
-const sequenceDelimitation = 0xfffee0dd;
 const flushLength = 64 * 1024;
 
 /**
@@ -85,17 +89,17 @@ function fileMeta({
     [0x00020013, "SH", implementationVersionName],
   ] as const;
   const elements = [
-    header(0x00020001, vrRow("OB"), 2),
+    elementHeader(0x00020001, vrRow("OB"), 2),
     Buffer.from([0, 1]),
     ...texts.flatMap(([tag, vr, text]) => {
       const value = valueField(tag, { vr, Value: [text] });
-      return [header(tag, vrRow(vr), value.length), value];
+      return [elementHeader(tag, vrRow(vr), value.length), value];
     }),
   ];
   const group = Buffer.concat(elements);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(group.length);
-  return Buffer.concat([header(0x00020000, vrRow("UL"), 4), length, group]);
+  return Buffer.concat([elementHeader(0x00020000, vrRow("UL"), 4), length, group]);
 }
 
 /** Text is written in UTF-8: Specific Character Set says so, unless there is none and all is ASCII. */
@@ -155,16 +159,16 @@ class DataSetWriter {
     else if (attribute.BulkDataURI !== undefined) this.#bulkData(tag, row, attribute.BulkDataURI);
     else {
       const value = valueField(tag, attribute);
-      this.write(header(tag, row, value.length), value);
+      this.write(elementHeader(tag, row, value.length), value);
     }
   }
 
   #sequence(tag: number, { Value: items = [] }: JsonAttribute): void {
     if (items.length === 0) {
-      this.write(header(tag, vrRow("SQ"), 0));
+      this.write(elementHeader(tag, vrRow("SQ"), 0));
       return;
     }
-    this.write(header(tag, vrRow("SQ"), undefinedLength));
+    this.write(elementHeader(tag, vrRow("SQ"), undefinedLength));
     for (const value of items) {
       this.write(itemHeader(item, undefinedLength));
       if (isDataSet(value)) this.dataSet(value, false);
@@ -177,7 +181,7 @@ class DataSetWriter {
     const source = this.#content.bulkData(uri, tag);
     const length = source.byteLength + (source.byteLength % 2);
     if (length >= undefinedLength) throw metadataFault(tag, "has bulk data of more than 4,294,967,294 bytes");
-    this.write(header(tag, row, length));
+    this.write(elementHeader(tag, row, length));
     this.#source(source, row);
   }
 
@@ -203,7 +207,7 @@ class DataSetWriter {
       const lengths = frames.map(({ byteLength }) => byteLength);
       this.#offsetTable(0x7fe00002, lengths);
     }
-    this.write(header(pixelData, vrRow("OB"), undefinedLength));
+    this.write(elementHeader(pixelData, vrRow("OB"), undefinedLength));
     const basic = extended || frames.length === 1 ? [] : starts;
     const table = Buffer.alloc(basic.length * 4);
     basic.forEach((offset, index) => table.writeUInt32LE(offset, index * 4));
@@ -218,7 +222,7 @@ class DataSetWriter {
   #offsetTable(tag: number, numbers: readonly number[]): void {
     const bytes = Buffer.alloc(numbers.length * 8);
     numbers.forEach((number, index) => bytes.writeBigUInt64LE(BigInt(number), index * 8));
-    this.write(header(tag, vrRow("OV"), bytes.length), bytes);
+    this.write(elementHeader(tag, vrRow("OV"), bytes.length), bytes);
   }
 
   #flush(): void {
@@ -235,29 +239,6 @@ function isDataSet(value: unknown): value is DicomJson {
 function isLeftOut(tag: string, number: number): boolean {
   const group = number >>> 16;
   return (number & 0xffff) === 0 || group === 0 || group === 2 || tag === "00083002" || tag === "FFFCFFFC";
-}
-
-/**
- * An explicit VR header (PS3.5 7.1.2). A value too long for the 16 bits that its VR has for the length goes as UN
- * (PS3.5 6.2.2), from which a reader gets the VR back by the dictionary.
- */
-function header(tag: number, row: VrRow, length: number): Buffer {
-  if (!row.longLength && length > 0xffff) return header(tag, vrRow("UN"), length);
-  const bytes = Buffer.alloc(row.longLength ? 12 : 8);
-  bytes.writeUInt16LE(tag >>> 16, 0);
-  bytes.writeUInt16LE(tag & 0xffff, 2);
-  bytes.write(row.vr, 4, "latin1");
-  if (row.longLength) bytes.writeUInt32LE(length, 8);
-  else bytes.writeUInt16LE(length, 6);
-  return bytes;
-}
-
-function itemHeader(tag: number, length: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeUInt16LE(tag >>> 16, 0);
-  bytes.writeUInt16LE(tag & 0xffff, 2);
-  bytes.writeUInt32LE(length, 4);
-  return bytes;
 }
 
 async function* joined(pieces: readonly Piece[]): AsyncGenerator<Buffer> {

@@ -1,0 +1,53 @@
+/** Conversion between transfer syntaxes that needs no work on pixels: to explicit VR little endian (PS3.5 A.2). */
+import { createInflateRaw } from "node:zlib";
+import { pipeline } from "node:stream";
+import type { Blobs } from "../../storage/blobs.ts";
+import type { InstanceRow } from "../../storage/catalog-read.ts";
+import { explicitPieces } from "../dicom/explicit-writer.ts";
+import { Part10Scan } from "../dicom/part10.ts";
+import { part10Header } from "../dicom/part10-writer.ts";
+import { explicitVrLittleEndian, transferSyntaxOf } from "../dicom/transfer-syntax.ts";
+import { parseUid } from "../dicom/uid.ts";
+import { segmentBytes } from "./stored-bytes.ts";
+
+/** Transfer syntaxes that an instance stored in `transferSyntaxUid` can be sent in: that one first. */
+export function sendableSyntaxes(transferSyntaxUid: string): readonly string[] {
+  const syntax = transferSyntaxOf(transferSyntaxUid);
+  const isOther = syntax?.pixels === "native" && syntax.uid !== explicitVrLittleEndian.uid;
+  return isOther ? [transferSyntaxUid, explicitVrLittleEndian.uid] : [transferSyntaxUid];
+}
+
+/**
+ * The instance in explicit VR little endian; of one whose `sendableSyntaxes` have it. The object is read twice: once
+ * for its elements, of which the header is held, and once for the long values among them.
+ */
+export async function* inExplicitVrLittleEndian(blobs: Blobs, row: InstanceRow): AsyncGenerator<Buffer> {
+  yield part10Header({
+    sopClassUid: parseUid(row.sopClassUid),
+    sopInstanceUid: parseUid(row.sopInstanceUid),
+    transferSyntaxUid: explicitVrLittleEndian.uid,
+  });
+  if (transferSyntaxOf(row.transferSyntaxUid)?.deflated) {
+    yield* inflated(blobs, row);
+    return;
+  }
+  const scan = new Part10Scan();
+  for await (const chunk of await blobs.get(row.blobKey)) await scan.push(toBuffer(chunk));
+  for (const piece of explicitPieces((await scan.end()).dataSet)) {
+    if (Buffer.isBuffer(piece)) yield piece;
+    else yield* segmentBytes(blobs, row, piece.segments, piece.swapWidth).read();
+  }
+}
+
+/** The data set of a deflated file, which is in explicit VR little endian already. */
+async function* inflated(blobs: Blobs, { blobKey, dataSetOffset, byteLength }: InstanceRow) {
+  const deflated = await blobs.get(blobKey, { offset: dataSetOffset, length: byteLength - dataSetOffset });
+  // What fails destroys both ends, and the reader throws it.
+  const source = pipeline(deflated, createInflateRaw(), () => undefined);
+  for await (const chunk of source) yield toBuffer(chunk);
+}
+
+function toBuffer(chunk: unknown): Buffer {
+  if (Buffer.isBuffer(chunk)) return chunk;
+  throw new TypeError("an object is read in buffers");
+}
