@@ -77,7 +77,7 @@ async function commitOnce(
     for (const record of records) {
       const held = stored.get(`${seriesOf(record).id}/${record.instance.uid}`);
       if (!held || held.blob_key === record.instance.blobKey || held.sha256.equals(record.instance.sha256)) continue;
-      await makeWay(trx, record, seriesOf(record).id, replaceKeepingDays);
+      await makeWay(trx, record, { seriesId: seriesOf(record).id, held: held.blob_key, keepDays: replaceKeepingDays });
       replaced.add(record);
     }
     if (replaced.size > 0) inserted.push(...(await insertInstances(trx, [...replaced], seriesOf)));
@@ -94,7 +94,7 @@ async function commitOnce(
   return records.map((record): CommitOutcome => {
     const { id, patient } = seriesOf(record);
     if (committed.has(record.instance.blobKey)) return { status: "committed", patient };
-    if (replaced.has(record)) return { status: "replaced" };
+    if (replaced.has(record)) return { status: "replaced", patient };
     // A commit whose answer was lost is tried again: the row is then this one's own.
     const held = known(stored, `${id}/${record.instance.uid}`);
     if (held.blob_key === record.instance.blobKey) return { status: "committed", patient };

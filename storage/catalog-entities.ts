@@ -48,7 +48,11 @@ async function insertStudies(
   records: readonly InstanceRecord[],
 ): Promise<ReadonlyMap<string, number>> {
   const entities = distinct(records, (record) => record.study.uid);
-  const rows = entities.map(({ study }) => ({ study_instance_uid: study.uid, ...values(study) }));
+  const rows = entities.map(({ study, instance }) => ({
+    study_instance_uid: study.uid,
+    described_by: instance.blobKey,
+    ...values(study),
+  }));
   await trx("study").insert(rows).onConflict("study_instance_uid").ignore();
   const found: { id: number; uid: string }[] = await trx("study")
     .select({ id: "id", uid: "study_instance_uid" })
@@ -64,9 +68,10 @@ async function insertSeries(
   entities: readonly InstanceRecord[],
   studies: ReadonlyMap<string, number>,
 ): Promise<void> {
-  const rows = entities.map(({ study, series }) => ({
+  const rows = entities.map(({ study, series, instance }) => ({
     study_id: known(studies, study.uid),
     series_instance_uid: series.uid,
+    described_by: instance.blobKey,
     ...values(series),
   }));
   await trx("series").insert(rows).onConflict(["study_id", "series_instance_uid"]).ignore();

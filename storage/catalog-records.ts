@@ -45,16 +45,25 @@ export interface InstanceRecord {
   readonly origin?: string | undefined;
 }
 
-/** Whose a study is, as its first instance said. */
+/** Whose a study is, as the instance says that describes it. */
 export interface PatientIdentity {
   readonly patientId: string | null;
   readonly issuerOfPatientId: string | null;
 }
 
-/** What became of one instance of a commit. */
+/** Whether a study of `patient` and one that is described by `study` belong to the same. */
+export function isSamePatient(
+  { patientId, issuerOfPatientId }: PatientIdentity,
+  { columns }: Pick<EntityRecord, "columns">,
+): boolean {
+  const { patient_id: id = null, issuer_of_patient_id: issuer = null } = columns;
+  return patientId === id && issuerOfPatientId === issuer;
+}
+
+/** What became of one instance of a commit; `patient` is whose the study was before. */
 export type CommitOutcome =
   | { readonly status: "committed"; readonly patient: PatientIdentity }
   /** It has taken the place of an instance with the same UIDs and other bytes. */
-  | { readonly status: "replaced" }
+  | { readonly status: "replaced"; readonly patient: PatientIdentity }
   /** An instance with the same UIDs was there and stays; `identical` when its SHA-256 is the same. */
   | { readonly status: "duplicate"; readonly identical: boolean };

@@ -1,5 +1,6 @@
 /** Removal of instances, and what becomes of the removed: list, purge, and the objects to be swept. */
 import type { Knex } from "knex";
+import { describeAnew, type DescribeLevels } from "./catalog-describe.ts";
 import { moveOut, type RemovalReason } from "./catalog-move-out.ts";
 import { recheckSeries } from "./catalog-query-tag-values.ts";
 import type { Selector } from "./catalog-read.ts";
@@ -26,6 +27,8 @@ export interface RemoveOptions {
   readonly keepDays: number;
   /** The door through which it was asked for. */
   readonly origin?: string | undefined;
+  /** Describes what stays and was described by an instance that goes; absent: it keeps its description. */
+  readonly describe?: DescribeLevels;
 }
 
 const removalColumns = {
@@ -51,7 +54,7 @@ export function removeInstances(knex: Knex, selector: Selector, options: RemoveO
 async function removeIn(
   trx: Knex.Transaction,
   selector: Selector,
-  { keepDays, origin }: RemoveOptions,
+  { keepDays, origin, describe }: RemoveOptions,
 ): Promise<Removal | undefined> {
   const { studyInstanceUid, seriesInstanceUid } = selector;
   const study: { id: number } | undefined = await trx("study")
@@ -76,6 +79,7 @@ async function removeIn(
   await trx("series").whereIn("id", touched).where("instance_count", 0).delete();
   await recheckSeries(trx, touched);
   await trx("study").where("id", study.id).whereNotExists(trx("series").where("study_id", study.id)).delete();
+  if (describe) await describeAnew(trx, study.id, touched, describe);
   return trx("removal").where("id", moved.removalId).first(removalColumns);
 }
 

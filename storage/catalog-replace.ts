@@ -29,14 +29,13 @@ export async function lockForReplacement(trx: Knex.Transaction, seriesIds: reado
 }
 
 /**
- * Moves out the instance that has the UIDs of `record`; the study and the series are described by `record` from now on,
- * as they were by the first instance before. The series is locked.
+ * Moves out the instance that has the UIDs of `record`, whose object is `held`; where it described the study or the
+ * series, `record` does from now on. The series is locked.
  */
 export async function makeWay(
   trx: Knex.Transaction,
   record: InstanceRecord,
-  seriesId: number,
-  keepDays: number,
+  { seriesId, held, keepDays }: { readonly seriesId: number; readonly held: string; readonly keepDays: number },
 ): Promise<void> {
   const selector = {
     studyInstanceUid: record.study.uid,
@@ -45,6 +44,14 @@ export async function makeWay(
   };
   const moved = await moveOut(trx, { why: "replaced", selector, seriesIds: [seriesId], keepDays });
   if (!moved) throw new RowGone("the instance to be replaced is gone");
-  await trx("study").where("study_instance_uid", record.study.uid).update(values(record.study));
-  await trx("series").where("id", seriesId).update(values(record.series));
+  const isDescribed = "coalesce(described_by, ?) = ?";
+  const described_by = record.instance.blobKey;
+  await trx("study")
+    .where("study_instance_uid", record.study.uid)
+    .whereRaw(isDescribed, [held, held])
+    .update({ described_by, ...values(record.study) });
+  await trx("series")
+    .where("id", seriesId)
+    .whereRaw(isDescribed, [held, held])
+    .update({ described_by, ...values(record.series) });
 }

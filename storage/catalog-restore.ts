@@ -3,8 +3,15 @@ import type { Knex } from "knex";
 import { commitRecords } from "./catalog-commit.ts";
 import { type DocumentColumns, documentColumns } from "./catalog-move-out.ts";
 import type { KnownTags, ReadTagValues } from "./catalog-query-tag-values.ts";
-import type { Columns, EntityRecord, InstanceRecord } from "./catalog-records.ts";
+import {
+  type Columns,
+  type CommitOutcome,
+  type EntityRecord,
+  type InstanceRecord,
+  isSamePatient,
+} from "./catalog-records.ts";
 import { lockRemoval, type RemoveOptions } from "./catalog-remove.ts";
+import { ArchiveError } from "../server/errors.ts";
 import { retried } from "./retry.ts";
 
 /** What a restore did. */
@@ -15,7 +22,9 @@ export interface Restored {
 }
 
 /** How to restore. */
-export interface RestoreOptions extends RemoveOptions {
+export interface RestoreOptions extends Pick<RemoveOptions, "keepDays" | "origin"> {
+  /** Whether instances may come back into a study that is another patient's now; otherwise nothing is restored. */
+  readonly otherPatient?: boolean;
   /** Reads what query tags ask for, so that what comes back is found by them at once. */
   readonly readTags?: ReadTagValues;
 }
@@ -50,7 +59,7 @@ const pageSize = 100;
 
 /**
  * Restores a removal in one transaction; undefined when there is none, or none any more. An instance that another one
- * replaced comes back in its place, and that one can be restored in turn.
+ * replaced comes back in its place, and that one can be restored in turn. @throws ArchiveError `other-patient`
  */
 export function restoreRemoval(
   knex: Knex,
@@ -79,6 +88,7 @@ async function restoreIn(
     if (page.length === 0) break;
     const records = page.map((row) => ({ ...recordOf(row, columns, options.readTags), origin: options.origin }));
     const outcomes = await commitRecords(trx, records, knownTags, { action: "restore", replaceKeepingDays });
+    if (options.otherPatient !== true) refuseOtherPatient(records, outcomes);
     const back = page.filter((_, index) => outcomes[index]?.status !== "duplicate");
     await trx("removed_instance")
       .whereIn(
@@ -93,6 +103,20 @@ async function restoreIn(
   if (stillRemoved.length === 0) await trx("removal").where("id", id).delete();
   else await trx("removal").where("id", id).update({ instance_count: stillRemoved.length });
   return { restored, stillRemoved };
+}
+
+/** A study may have been stored meanwhile under the UID of one that was removed. @throws ArchiveError `other-patient` */
+function refuseOtherPatient(records: readonly InstanceRecord[], outcomes: readonly CommitOutcome[]): void {
+  const isMixed = records.some(({ study }, index) => {
+    const outcome = outcomes[index];
+    return outcome?.status === "committed" && !isSamePatient(outcome.patient, study);
+  });
+  if (isMixed) {
+    throw new ArchiveError(
+      "other-patient",
+      "The study is another patient's now: remove it first, or restore into it with otherPatient=true.",
+    );
+  }
 }
 
 async function removedRows(trx: Knex.Transaction, removalId: number, after: number): Promise<RemovedRow[]> {

@@ -6,7 +6,7 @@ import { type CommitmentRequest, type CommitmentResult, createCommitment } from 
 import { createWebhookDelivery } from "./deliver-webhooks.ts";
 import { fillNameKeys } from "./fill-name-keys.ts";
 import { createFileSet, type FileSetEntry, type FileSetOptions } from "./file-set.ts";
-import { createRemove, type Removal, type RemovalPage, type Restored } from "./remove.ts";
+import { createRemove, type Removal, type RemovalPage, type Restored, type RestoreRequest } from "./remove.ts";
 import { createLocate, type InstanceUids } from "./locate.ts";
 import { createNonPatient, type NonPatient } from "./non-patient.ts";
 import { parseQuery, type Query, type QueryParameters, type SearchScope } from "./query.ts";
@@ -64,7 +64,7 @@ export interface Archive {
   /** What can be restored, newest removal first. */
   removals(page: RemovalPage): Promise<readonly Removal[]>;
   /** Brings back what a removal took. */
-  restore(removalId: number, origin?: string): Promise<Restored>;
+  restore(removalId: number, request?: RestoreRequest): Promise<Restored>;
   /** Forgets what a removal took, for good. */
   purge(removalId: number): Promise<void>;
   /** Forgets what cannot be restored any more, and removes the objects that nothing needs. */

@@ -1,10 +1,10 @@
 /** Turns a scanned file into what the catalog keeps of it: identifiers, index values, metadata, frame table. */
-import { deflateRawSync } from "node:zlib";
+import { deflateRawSync, inflateRawSync } from "node:zlib";
 import type { InstanceRecord } from "../../storage/catalog-records.ts";
 import { type DataSet, textOf } from "../dicom/data-set.ts";
 import { encodeFrameTable } from "../dicom/frame-table.ts";
 import { frameTableOf } from "../dicom/frames.ts";
-import { type BulkDataTable, type DicomJson, toDicomJson, toJsonText } from "../dicom/json.ts";
+import { type BulkDataTable, type DicomJson, parseJsonText, toDicomJson, toJsonText } from "../dicom/json.ts";
 import type { ScannedFile } from "../dicom/part10.ts";
 import { isUid, type Uid, uidFault, uidRule } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
@@ -128,6 +128,12 @@ export function describe(file: ScannedFile): {
     },
   });
   return { identifiers, warnings, record };
+}
+
+/** What stored metadata say of their study and their series. */
+export function describeLevels(metadata: Buffer) {
+  const json = parseJsonText(inflateRawSync(metadata).toString("utf8"));
+  return { study: indexLevel(json, "study"), series: indexLevel(json, "series") };
 }
 
 /** What the metadata says beyond the data set: the class, also where only the meta information has it; the stored syntax. */

@@ -3,6 +3,7 @@ import type { Catalog } from "../../storage/catalog.ts";
 import type { Removal } from "../../storage/catalog-remove.ts";
 import type { Restored } from "../../storage/catalog-restore.ts";
 import { ArchiveError } from "../errors.ts";
+import { describeLevels } from "./describe.ts";
 import { tagValuesOfMetadata } from "./query-tag-values.ts";
 import { absent, type ResourceUids } from "./retrieve.ts";
 
@@ -19,6 +20,14 @@ export interface RemovalPage {
   readonly before: number;
 }
 
+/** How to restore. */
+export interface RestoreRequest {
+  /** The door through which it was asked for. */
+  readonly origin?: string;
+  /** Whether instances may come back into a study that is another patient's now. */
+  readonly otherPatient?: boolean;
+}
+
 export interface RemoveSettings {
   /** How long what is removed can be restored. */
   readonly keepDays: number;
@@ -31,7 +40,7 @@ export function createRemove({ removals }: Pick<Catalog, "removals">, settings: 
   return {
     /** Removes a study, a series or an instance. @throws ArchiveError `no-such-study`, `no-such-series`, `no-such-instance` */
     remove: async (uids: ResourceUids, origin?: string): Promise<Removal> => {
-      const removal = await removals.remove(uids, { keepDays, origin });
+      const removal = await removals.remove(uids, { keepDays, origin, describe: describeLevels });
       if (!removal) throw absent(uids);
       return removal;
     },
@@ -39,9 +48,10 @@ export function createRemove({ removals }: Pick<Catalog, "removals">, settings: 
     /** What can be restored, newest removal first. */
     removals: ({ limit, before }: RemovalPage): Promise<readonly Removal[]> => removals.list(limit, before),
 
-    /** Brings back what a removal took. @throws ArchiveError `no-such-removal` */
-    restore: async (removalId: number, origin?: string): Promise<Restored> => {
-      const restored = await removals.restore(removalId, { keepDays, origin, readTags: tagValuesOfMetadata });
+    /** Brings back what a removal took. @throws ArchiveError `no-such-removal`, `other-patient` */
+    restore: async (removalId: number, { origin, otherPatient = false }: RestoreRequest = {}): Promise<Restored> => {
+      const options = { keepDays, origin, otherPatient, readTags: tagValuesOfMetadata };
+      const restored = await removals.restore(removalId, options);
       if (!restored) throw noSuchRemoval();
       return restored;
     },

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { type Blobs, freshKey } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
-import type { InstanceRecord, PatientIdentity } from "../../storage/catalog-records.ts";
+import { isSamePatient } from "../../storage/catalog-records.ts";
 import { Part10Scan } from "../dicom/part10.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
@@ -61,6 +61,8 @@ const refusals = {
 const replacedWarning =
   "It has replaced a stored instance with the same UIDs and other content, which can be restored for a while (DUPLICATES=replace).";
 
+const otherPatient = "PatientID (0010,0020) or its issuer differs from that of the study.";
+
 /** Makes the store use case. Instances that are stored at the same time are committed together. */
 export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, settings: StoreSettings) {
   const { duplicates, removedKeepDays } = settings;
@@ -80,13 +82,12 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
       const described = record({ blobKey, byteLength, sha256: reading.sha256() });
       const instance = { ...described, origin: options.origin };
       const outcome = await commits.commit(instance);
-      if (outcome.status === "committed") {
-        const mixed = otherPatient(outcome.patient, instance.study);
-        if (mixed) log.warn({ ...identifiers }, "an instance was stored in a study of another patient");
-        return { status: "stored", ...identifiers, warnings: mixed ? [...warnings, mixed] : warnings };
-      }
-      if (outcome.status === "replaced") {
-        return { status: "stored", ...identifiers, warnings: [replacedWarning, ...warnings], replaced: true };
+      if (outcome.status !== "duplicate") {
+        const mixed = isSamePatient(outcome.patient, instance.study) ? [] : [otherPatient];
+        if (mixed.length > 0) log.warn({ ...identifiers }, "an instance was stored in a study of another patient");
+        const stored = { status: "stored", ...identifiers } as const;
+        if (outcome.status === "committed") return { ...stored, warnings: [...warnings, ...mixed] };
+        return { ...stored, warnings: [replacedWarning, ...warnings, ...mixed], replaced: true };
       }
       await forget(blobKey);
       if (duplicates === "reject") throw new ArchiveError("refused-duplicate", refusals.rejected);
@@ -151,11 +152,4 @@ class Reading {
   sha256(): Buffer {
     return this.#hash.digest();
   }
-}
-
-/** A sentence when the study belongs to another patient than the instance says; undefined when it does not. */
-function otherPatient(ofStudy: PatientIdentity, { columns }: InstanceRecord["study"]): string | undefined {
-  const same =
-    ofStudy.patientId === columns["patient_id"] && ofStudy.issuerOfPatientId === columns["issuer_of_patient_id"];
-  return same ? undefined : "PatientID (0010,0020) or its issuer differs from that of the study, which was kept.";
 }

@@ -31,8 +31,9 @@ export async function listRemovals({ archive, query }: Request<object>): Promise
 }
 
 /** POST /api/removed/{removal}/restore */
-export async function restoreRemoval({ archive, params }: Request<RemovalParams>): Promise<Reply> {
-  const { restored, stillRemoved } = await archive.restore(params.removal, "api");
+export async function restoreRemoval({ archive, params, query }: Request<RemovalParams>): Promise<Reply> {
+  const otherPatient = query.get("otherPatient") === "true";
+  const { restored, stillRemoved } = await archive.restore(params.removal, { origin: "api", otherPatient });
   return { status: 200, headers: json, body: JSON.stringify({ restored, stillRemoved }) };
 }
 

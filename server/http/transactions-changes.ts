@@ -24,8 +24,16 @@ export const removalsListed: Transaction = {
 };
 export const restored: Transaction = {
   ...removed,
+  query: [
+    {
+      name: "otherPatient",
+      meaning: "Whether to restore into a study that is another patient's now; otherwise nothing is restored.",
+      schema: z.enum(["true", "false"], "is neither true nor false"),
+      example: "false",
+    },
+  ],
   responseTypes: ["application/json"],
-  statuses: [200, 404, ...anyArchive],
+  statuses: [200, 400, 404, 409, ...anyArchive],
 };
 
 /** The feed of changes: not of the standard. */

@@ -169,4 +169,20 @@ describe("DUPLICATES", () => {
     assert.equal(await objects(), 12);
     assert.equal(first(await study(file), "00201208"), 1);
   });
+
+  it("replace: only the instance that describes the study changes whose it is, and another patient is told of", async (t) => {
+    const { store, study } = await start(t, "replace");
+    const file = instanceFile({ PatientID: "A" });
+    const uids = { StudyInstanceUID: file.studyInstanceUid, SeriesInstanceUID: file.seriesInstanceUid };
+    const second = instanceFile({ ...uids, PatientID: "A" });
+    await store(200, file);
+    await store(200, second);
+    const ofOther = (of: InstanceFile) => instanceFile({ ...uids, SOPInstanceUID: of.sopInstanceUid, PatientID: "B" });
+    const [stored] = items(await store(200, ofOther(second)), "00081199");
+    assert.match(JSON.stringify(stored), /PatientID \(0010,0020\) or its issuer differs/);
+    assert.equal(first(await study(file), "00100020"), "A");
+    const [again] = items(await store(200, ofOther(file)), "00081199");
+    assert.match(JSON.stringify(again), /PatientID \(0010,0020\) or its issuer differs/);
+    assert.equal(first(await study(file), "00100020"), "B");
+  });
 });

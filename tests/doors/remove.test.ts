@@ -207,6 +207,44 @@ describe("DELETE below /dicom-web/studies, and /api/removed", () => {
     const entries = await readdir(server.objectFolder, { recursive: true, withFileTypes: true });
     return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
   }
+
+  const patientOf = async (path: string) => (await found(path)).map((match) => first(match, "00100020"));
+
+  it("gives a study back to its patient when the instance of another that described it goes", async () => {
+    const wrong = instanceFile({ PatientID: "WRONG", Modality: "XA" });
+    const uids = { StudyInstanceUID: wrong.studyInstanceUid, SeriesInstanceUID: wrong.seriesInstanceUid };
+    const right = instanceFile({ ...uids, PatientID: "RIGHT", Modality: "CT" });
+    await store(wrong);
+    await store(right);
+    const own = `/dicom-web/studies?StudyInstanceUID=${wrong.studyInstanceUid}`;
+    assert.deepEqual(await patientOf(own), ["WRONG"]);
+    await remove(instance(wrong)).expect(204);
+    assert.deepEqual(await patientOf(own), ["RIGHT"]);
+    assert.deepEqual(await patientOf(`${own}&PatientID=RIGHT`), ["RIGHT"]);
+    assert.deepEqual(await patientOf(`${own}&PatientID=WRONG`), []);
+    assert.equal(first((await found(`${study(wrong)}/series`))[0], "00080060"), "CT");
+    const later = instanceFile({ StudyInstanceUID: wrong.studyInstanceUid, PatientID: "OTHER" });
+    await store(later);
+    await remove(series(later)).expect(204);
+    assert.deepEqual(await patientOf(own), ["RIGHT"], "the instance that describes it is still there");
+  });
+
+  it("restores nothing into a study that another patient has now, unless it is told to", async () => {
+    const gone = instanceFile({ PatientID: "FIRST" });
+    await store(gone);
+    await remove(study(gone)).expect(204);
+    const { id } = await latestRemoval();
+    await store(instanceFile({ StudyInstanceUID: gone.studyInstanceUid, PatientID: "SECOND" }));
+    const refused = await restore(id).expect(409);
+    assert.match(refused.text, /other-patient/);
+    assert.equal(await status(`${instance(gone)}/metadata`), 404);
+    assert.equal((await latestRemoval()).id, id, "it can still be restored");
+    await request(server.url).post(`/api/removed/${id}/restore?otherPatient=perhaps`).expect(400);
+    const { body } = await request(server.url).post(`/api/removed/${id}/restore?otherPatient=true`).expect(200);
+    assert.deepEqual(body, { restored: 1, stillRemoved: [] });
+    assert.deepEqual(await bytesOf(gone), gone.bytes);
+    assert.deepEqual(await patientOf(`/dicom-web/studies?StudyInstanceUID=${gone.studyInstanceUid}`), ["SECOND"]);
+  });
 });
 
 describe("a removal whose time is over", () => {
