@@ -5,13 +5,13 @@ import type { Instance } from "./instances.ts";
 import { pathsOf, type QueryPairs, type Session } from "./session.ts";
 
 /** Level of a search. */
-export type Kind = "study" | "series" | "instance";
+export type QueryLevel = "study" | "series" | "instance";
 
 /** Resource of all entities of a level. */
 export const resources = { study: "/studies", series: "/series", instance: "/instances" } as const;
 const uniqueKey = { study: "StudyInstanceUID", series: "SeriesInstanceUID", instance: "SOPInstanceUID" } as const;
 
-function idOf(instance: Instance, level: Kind): string {
+function idOf(instance: Instance, level: QueryLevel): string {
   if (level === "study") return instance.studyInstanceUid;
   return level === "series" ? instance.seriesInstanceUid : instance.sopInstanceUid;
 }
@@ -25,26 +25,35 @@ export interface Wanted {
 }
 
 /** Searches at a level: the one entity must be among the matches, the other must not. */
-export async function expectMatch(session: Session, level: Kind, query: QueryPairs, wanted: Wanted): Promise<void> {
+export async function expectMatch(
+  session: Session,
+  level: QueryLevel,
+  query: QueryPairs,
+  wanted: Wanted,
+): Promise<void> {
   session.need(wanted.hit);
   const matches = await session.matches(wanted.resource ?? resources[level], query);
   expectFound(matches, level, wanted);
 }
 
-function expectFound(matches: readonly JsonDataSet[], level: Kind, { hit, miss }: Wanted): void {
+function expectFound(matches: readonly JsonDataSet[], level: QueryLevel, { hit, miss }: Wanted): void {
   const found = new Set(matches.map((match) => textOf(match, uniqueKey[level])));
   expect(found.has(idOf(hit, level)), `The ${level} that matches is not among the ${found.size} found.`);
   expect(!found.has(idOf(miss, level)), `A ${level} that does not match is among those found.`);
 }
 
 /** Expects that nothing of the run is found. */
-export async function expectNone(session: Session, level: Kind, query: QueryPairs): Promise<void> {
+export async function expectNone(session: Session, level: QueryLevel, query: QueryPairs): Promise<void> {
   const matches = await session.matches(resources[level], query);
   expectEqual(matches.length, 0, "The number of matches");
 }
 
 /** The one match of the MR instance at its level, below its parent. */
-export async function matchOf(session: Session, level: Kind, query: QueryPairs = {}): Promise<JsonDataSet | undefined> {
+export async function matchOf(
+  session: Session,
+  level: QueryLevel,
+  query: QueryPairs = {},
+): Promise<JsonDataSet | undefined> {
   const mr = session.need(session.fixtures.mr);
   const paths = pathsOf(mr);
   const narrow = {

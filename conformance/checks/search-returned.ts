@@ -3,11 +3,11 @@ import type { Check, Checks } from "../check.ts";
 import { textOf } from "../dicom-json.ts";
 import { tagOf } from "../dictionary.ts";
 import { expect } from "../expect.ts";
-import { type Kind, matchOf } from "../find.ts";
+import { type QueryLevel, matchOf } from "../find.ts";
 import type { Session } from "../session.ts";
 
 /** Attributes of PS3.18 Tables 10.6.3-3, -4 and -5 and what they are for the MR instance; a function for what varies. */
-const returned: Readonly<Record<Kind, Readonly<Record<string, (session: Session) => string | RegExp>>>> = {
+const returned: Readonly<Record<QueryLevel, Readonly<Record<string, (session: Session) => string | RegExp>>>> = {
   study: {
     StudyDate: ({ run }) => run.date("ct"),
     StudyTime: () => /^101112(\.345)?/,
