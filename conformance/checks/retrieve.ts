@@ -33,6 +33,19 @@ async function metadata(session: Session, path: string) {
   return dataSetsOf(answer);
 }
 
+/** An uncompressed instance comes in Explicit VR Little Endian, whatever it is stored in, with its pixels. */
+async function expectExplicit(session: Session, instance: Instance, parameter: string): Promise<void> {
+  const accept = `multipart/related; type="application/dicom"${parameter}`;
+  const answer = await session.get(pathsOf(session.need(instance)).instance, accept);
+  const body = soleBody(expectStatus(answer, 200));
+  expect(body.includes(`${transferSyntax.explicitLittle}\0`), "The file is not in Explicit VR Little Endian.");
+  expect(body.includes(Buffer.from("080018005549", "hex")), "SOP Instance UID is not written with its VR.");
+  const pixels = instance.dataSet["PixelData"];
+  const isSwapped = instance.transferSyntaxUid === transferSyntax.explicitBig;
+  const expected = Buffer.isBuffer(pixels) ? Buffer.from(pixels) : Buffer.alloc(0);
+  expect(body.includes(isSwapped ? expected.swap16() : expected), "The pixels are not those that were stored.");
+}
+
 function metadataCount(pathOf: (instance: Instance) => string, expected: number): Check {
   return async (session) => {
     const [first] = chest(session);
@@ -122,6 +135,13 @@ export const retrieveChecks: Checks = {
     const body = soleBody(expectStatus(answer, 200));
     expect(body.includes(`${transferSyntax.explicitLittle}\0`), "The file is not in Explicit VR Little Endian.");
     expect(body.includes(losslessSamples), "The pixel data is not decoded.");
+  },
+  "retrieve-implicit-as-explicit": (session) =>
+    expectExplicit(session, session.fixtures.cine, `; transfer-syntax=${transferSyntax.explicitLittle}`),
+  "retrieve-implicit-default": (session) => expectExplicit(session, session.fixtures.cine, ""),
+  "retrieve-big-endian-as-explicit": async (session) => {
+    const { bigEndian } = session.fixtures;
+    await expectExplicit(session, bigEndian, `; transfer-syntax=${transferSyntax.explicitLittle}`);
   },
   "retrieve-unavailable-transfer-syntax": async (session) => {
     const mr = session.need(session.fixtures.mr);
