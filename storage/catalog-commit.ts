@@ -170,7 +170,8 @@ async function reviseSeries(trx: Knex.Transaction, written: readonly WrittenInst
     `with added as (select * from unnest(?::bigint[], ?::bigint[]) as added (id, count)),
        locked as materialized (select id from series where id = any (?::bigint[]) order by id for no key update),
        revised as (
-         update series set instance_count = instance_count + added.count, revision = revision + 1, updated_at = now()
+         update series set instance_count = instance_count + added.count, revision = revision + 1,
+           updated_at = greatest(updated_at, clock_timestamp())
          from locked join added using (id) where series.id = locked.id
        )
      insert into change

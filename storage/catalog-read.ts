@@ -15,7 +15,7 @@ export interface SeriesRow {
   readonly seriesInstanceUid: string;
   readonly revision: number;
   readonly instanceCount: number;
-  /** When an instance of it was last stored, changed or removed. */
+  /** When an instance of it was last stored, changed or removed; where the study is asked for, also of any series. */
   readonly updatedAt: Date;
 }
 
@@ -53,7 +53,11 @@ export async function findSeries(knex: Knex, selector: Selector): Promise<Series
       seriesInstanceUid: "series_instance_uid",
       revision: "revision",
       instanceCount: "instance_count",
-      updatedAt: "series.updated_at",
+      // Of a series that is gone nothing else tells.
+      updatedAt:
+        seriesInstanceUid === undefined
+          ? knex.raw("greatest(series.updated_at, study.updated_at)")
+          : "series.updated_at",
     });
 }
 

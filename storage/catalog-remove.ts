@@ -72,13 +72,17 @@ async function removeIn(
   if (!moved) return undefined;
   const touched = [...moved.counts.keys()];
   await trx.raw(
-    `update series set instance_count = instance_count - gone.count, revision = revision + 1, updated_at = now()
+    `update series set instance_count = instance_count - gone.count, revision = revision + 1,
+       updated_at = greatest(updated_at, clock_timestamp())
      from unnest(?::bigint[], ?::bigint[]) as gone (id, count) where series.id = gone.id`,
     [touched, [...moved.counts.values()]],
   );
   await trx("series").whereIn("id", touched).where("instance_count", 0).delete();
   await recheckSeries(trx, touched);
   await trx("study").where("id", study.id).whereNotExists(trx("series").where("study_id", study.id)).delete();
+  await trx("study")
+    .where("id", study.id)
+    .update({ updated_at: trx.raw("greatest(updated_at, clock_timestamp())") });
   if (describe) await describeAnew(trx, study.id, touched, describe);
   return trx("removal").where("id", moved.removalId).first(removalColumns);
 }

@@ -52,7 +52,7 @@ export function metadataHandler() {
       "Cache-Control": "private, no-cache",
       Vary: "Accept-Encoding, Accept",
     };
-    if (!/\bgzip\b/.test(request.header("accept-encoding") ?? "")) return { ...state, headers, body };
+    if (!takesGzip(request.header("accept-encoding"))) return { ...state, headers, body };
     const coded = { ...headers, "Content-Encoding": "gzip" };
     // The boundary of a multipart message is new each time.
     if (offer.multipart) return { ...state, headers: coded, body: gzipped(body) };
@@ -60,6 +60,12 @@ export function metadataHandler() {
     if (kept) return { ...state, headers: coded, body: kept };
     return { ...state, headers: coded, body: gzipped(body, (whole) => documents.set(key, whole)) };
   };
+}
+
+/** RFC 9110 12.5.3; a star is not enough, and a weight of 0 refuses it. */
+function takesGzip(acceptEncoding = ""): boolean {
+  const gzip = /(?:^|,)\s*(?:x-)?gzip\s*(?:;\s*q=([\d.]+)\s*)?(?:,|$)/i.exec(acceptEncoding);
+  return gzip !== null && Number(gzip[1] ?? 1) > 0;
 }
 
 function represent(

@@ -12,6 +12,9 @@ import type { Reply } from "./reply.ts";
 /** Headers that a 304 repeats (RFC 9110 15.4.5), and that describe no content. */
 const keptByNotModified = ["Cache-Control", "Content-Location", "Expires", "Vary"];
 
+/** A state of the last so many milliseconds may still be followed by another of the same second. */
+const unsettled = 2000;
+
 /** Writes `reply` to `ctx`. A streamed body is begun first: what cannot be read at all is an error with a status. */
 export async function send(ctx: Context, reply: Reply): Promise<void> {
   const chosen = chooseReply(ctx, withValidators(reply));
@@ -79,9 +82,18 @@ function withValidators(reply: Reply): Reply {
     headers: {
       ...headers,
       ...(etag !== undefined && { ETag: etag }),
-      ...(lastModified && { "Last-Modified": lastModified.toUTCString() }),
+      ...(lastModified && { "Last-Modified": sentDate(lastModified) }),
     },
   };
+}
+
+/**
+ * The date of a state, in seconds. Whoever has seen one of two states of a second must not hold it for the other (RFC
+ * 9110 8.8.2.2): until its second is over for sure, a state bears the date before, and no 304 follows from that.
+ */
+function sentDate(lastModified: Date, now = Date.now()): string {
+  const isSettled = now - lastModified.getTime() >= unsettled;
+  return new Date(lastModified.getTime() - (isSettled ? 0 : 1000)).toUTCString();
 }
 
 function isRanged(body: Reply["body"]): body is ReadableBytes {

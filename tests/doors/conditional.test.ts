@@ -12,6 +12,10 @@ describe("conditional GET and HEAD", () => {
     server = await startTestServer();
     file = instanceFile({ ICCProfile: new ArrayBuffer(3000) });
     await store(file);
+    for (const column of ["study.updated_at", "series.updated_at", "instance.created_at"]) {
+      const [table = "", name = ""] = column.split(".");
+      await server.knex(table).update({ [name]: server.knex.raw("?? - interval '10 seconds'", [name]) });
+    }
   });
   after(() => server.stop());
 
@@ -113,6 +117,30 @@ describe("conditional GET and HEAD", () => {
     const changed = await ask(series(), { "if-none-match": etag });
     assert.equal(changed.status, 200);
     await changed.arrayBuffer();
+  });
+
+  it("does not take a series for unchanged that was changed twice in a second", async () => {
+    const first = instanceFile();
+    await store(first);
+    const path = `/dicom-web/studies/${first.studyInstanceUid}/series/${first.seriesInstanceUid}`;
+    const date = (await ask(path, {}, "HEAD")).headers.get("last-modified") ?? "";
+    await store(instanceFile({ StudyInstanceUID: first.studyInstanceUid, SeriesInstanceUID: first.seriesInstanceUid }));
+    assert.equal((await ask(path, { "if-modified-since": date }, "HEAD")).status, 200);
+  });
+
+  it("does not take a study for unchanged that has lost its newest series", async () => {
+    const [kept, lost] = [instanceFile(), instanceFile()];
+    const study = `/dicom-web/studies/${kept.studyInstanceUid}`;
+    await store(kept);
+    await store(instanceFile({ StudyInstanceUID: kept.studyInstanceUid, SeriesInstanceUID: lost.seriesInstanceUid }));
+    const minute = server.knex.raw("now() - interval '1 minute'");
+    for (const table of ["study", "series"]) await server.knex(table).update({ updated_at: minute });
+    const date = (await ask(study, {}, "HEAD")).headers.get("last-modified") ?? "";
+    assert.equal((await ask(study, { "if-modified-since": date }, "HEAD")).status, 304);
+    assert.equal((await ask(`${study}/series/${lost.seriesInstanceUid}`, {}, "DELETE")).status, 204);
+    for (const path of [study, `${study}/metadata`]) {
+      assert.equal((await ask(path, { "if-modified-since": date }, "HEAD")).status, 200, path);
+    }
   });
 
   it("shows nothing of an instance whose row another process removed, though it was just shown", async () => {

@@ -61,6 +61,15 @@ describe("content negotiation", () => {
   const alone = (type: string, syntax: string) => `${type}; transfer-syntax=${syntax}`;
   const parts = (type: string) => `multipart/related; type="${type}"`;
 
+  it("compresses metadata for those alone who take gzip", async () => {
+    const cases = { "gzip;q=0, identity": null, "deflate, gzip;q=0.5": "gzip", gzip: "gzip", br: null, "": null };
+    for (const [accepted, coding] of Object.entries(cases)) {
+      const answer = await ask(`${mixedSeries}/metadata`, undefined, { "accept-encoding": accepted });
+      assert.equal(answer.headers.get("content-encoding"), coding, accepted);
+      await answer.arrayBuffer();
+    }
+  });
+
   it("chooses how frames are sent by type, weight and transfer syntax", async () => {
     const cases: readonly (readonly [file: keyof typeof files, accept: string | undefined, answer: string])[] = [
       ["explicit", undefined, parts(octets)],
