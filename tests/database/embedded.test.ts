@@ -124,6 +124,7 @@ describe("embedded PostgreSQL", { concurrency: 3 }, () => {
       await untilAnswers(server.connectionString);
     }
     assert.ok(warnings.some((line) => line.includes("ended unexpectedly")));
+    await untilOwned(folder, server);
     const second = await runEmbedded(t, folder);
     assert.match(second.said, /^Another Noctis server/, "the ownership was taken again");
     await second.exited;
@@ -133,11 +134,13 @@ describe("embedded PostgreSQL", { concurrency: 3 }, () => {
   it("takes its ownership again when the session that held it is ended", async (t) => {
     const folder = await dataFolder(t);
     const server = await start(t, folder);
-    const password = (await readFile(path.join(folder, "password"), "utf8")).trim();
-    const url = server.connectionString.replace(/\/\/noctis:/, "//postgres:");
-    assert.ok(url.includes(password));
-    await query(url, "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'noctis _%'");
-    await sleep(1000);
+    const ended = await query(
+      await superuserUrl(folder, server),
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'noctis _%'",
+    );
+    assert.equal(ended.length, 1);
+    await sleep(500);
+    await untilOwned(folder, server);
     const second = await runEmbedded(t, folder);
     assert.match(second.said, /^Another Noctis server/);
     await second.exited;
@@ -168,6 +171,25 @@ async function start(t: TestContext, folder: string, warnings: string[] = []): P
   const server = await startEmbeddedPostgres({ folder, log: { debug: silent, info: silent, warn: keep, error: keep } });
   t.after(() => server.stop());
   return server;
+}
+
+async function superuserUrl(folder: string, server: EmbeddedPostgres): Promise<string> {
+  const password = (await readFile(path.join(folder, "password"), "utf8")).trim();
+  const url = server.connectionString.replace(/\/\/noctis:/, "//postgres:");
+  assert.ok(url.includes(password));
+  return url;
+}
+
+/** The ownership is taken by a session that is opened in the background, when PostgreSQL answers. */
+async function untilOwned(folder: string, server: EmbeddedPostgres): Promise<void> {
+  const url = await superuserUrl(folder, server);
+  const owners = `select from pg_stat_activity join pg_locks using (pid)
+    where application_name like 'noctis _%' and locktype = 'advisory' and granted`;
+  for (let waited = 0; waited < 15_000; waited += 100) {
+    if ((await query(url, owners)).length === 1) return;
+    await sleep(100);
+  }
+  throw new Error("nobody has taken the ownership again");
 }
 
 async function query(url: string, sql: string): Promise<unknown[]> {

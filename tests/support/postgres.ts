@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Knex } from "knex";
 import { connectDatabase } from "../../storage/database.ts";
 import { migrate } from "../../storage/migrate.ts";
@@ -40,7 +41,7 @@ export async function testDatabase(kind: "migrated" | "empty" = "migrated"): Pro
     knex,
     drop: async () => {
       await knex.destroy();
-      await onServer(server.url, `drop database if exists ${name} with (force)`);
+      await dropDatabase(server.url, name);
     },
   };
 }
@@ -78,6 +79,18 @@ async function startHolder(): Promise<string> {
 /** On a server that stays, the template must not. */
 function removeAtExit(url: string, template: string): void {
   process.once("beforeExit", () => void onServer(url, `drop database if exists ${template}`));
+}
+
+/** An autovacuum worker cannot be ended by force: it is waited for. */
+async function dropDatabase(url: string, name: string, attempts = 20): Promise<void> {
+  try {
+    await onServer(url, `drop database if exists ${name} with (force)`);
+  } catch (error) {
+    const isBusy = error instanceof Error && "code" in error && (error.code === "42501" || error.code === "55006");
+    if (!isBusy || attempts <= 1) throw error;
+    await sleep(250);
+    await dropDatabase(url, name, attempts - 1);
+  }
 }
 
 async function onServer(url: string, sql: string): Promise<void> {
