@@ -7,6 +7,13 @@ import { type VrRow, vrs } from "./vr.ts";
 /** Sequences within sequences; the scan of a file allows as many. */
 export const deepest = 256;
 
+/**
+ * Objects and arrays, and values, of one text: in memory they take up to a hundred times the bytes of the text. Two
+ * thousand instances of three hundred attributes have 1,200,000 objects and arrays.
+ */
+const mostContainers = 1_500_000;
+const mostValues = 8_000_000;
+
 /** Where an attribute stands: item `item` (from 1 on) of the sequence `tag`; item 0 is the data set itself. */
 interface Place {
   readonly tag: number;
@@ -31,11 +38,33 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** @throws ArchiveError `invalid-request` for a text of JSON that would take too much memory and time as objects */
+export function refuseTooManyValues(text: string): void {
+  if (text.length < mostContainers) return;
+  let containers = 0;
+  let commas = 0;
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code === comma) commas += 1;
+    else if (code === openBrace || code === openBracket) containers += 1;
+  }
+  if (containers <= mostContainers && commas <= mostValues) return;
+  throw new ArchiveError(
+    "invalid-request",
+    `The JSON holds more than ${mostContainers} objects and arrays, or ${mostValues} values.`,
+  );
+}
+
+const comma = 0x2c;
+const openBracket = 0x5b;
+const openBrace = 0x7b;
+
 /**
  * The documents of an application/dicom+json body: an array of data sets (PS3.18 F.2), or one data set, which some
  * clients send. What they hold is not looked at. @throws ArchiveError `invalid-request` when the text is not JSON
  */
 export function parseJsonDocuments(text: string): readonly unknown[] {
+  refuseTooManyValues(text);
   let parsed: unknown;
   try {
     parsed = JSON.parse(text.replace(/^\uFEFF/, ""));

@@ -25,8 +25,8 @@ const parents: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(nameComponents.map((component) => [component, nameGroups])),
 };
 
-/** Values of one attribute: an attribute of a file has fewer, whatever its VR. */
-const mostValues = 10_000_000;
+/** Elements of one document: in memory they take many times their bytes. */
+const mostElements = 1_500_000;
 
 /** Values of one document that it leaves out between others, by their numbers. */
 const mostGaps = 100_000;
@@ -108,6 +108,7 @@ class NativeXmlReader {
   readonly #attributes: OpenAttribute[] = [];
   #document: Record<string, unknown> | undefined;
   #text = "";
+  #elements = 0;
   #gaps = 0;
   /** Component groups of the name that is open, and the components of the open group. */
   #groups: Record<string, string> = {};
@@ -115,6 +116,8 @@ class NativeXmlReader {
 
   open(tag: SaxesTagNS): void {
     const { local, uri } = tag;
+    this.#elements += 1;
+    if (this.#elements > mostElements) throw malformed(`holds more than ${mostElements} elements`);
     const known = Object.hasOwn(parents, local) && (uri === "" || uri === namespace);
     if (!known || !parents[local]?.includes(this.#names.at(-1) ?? "")) {
       throw malformed(`holds the element ${JSON.stringify(tag.name.slice(0, 40))} where PS3.19 A.1 has none`);
@@ -217,7 +220,6 @@ class NativeXmlReader {
   #add(value: unknown): void {
     const attribute = this.#attributes.at(-1);
     if (!attribute) throw malformed("holds a value outside an attribute");
-    if (attribute.values.length >= mostValues) throw malformed("holds an attribute of too many values");
     attribute.values.push(value);
   }
 

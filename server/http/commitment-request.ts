@@ -8,8 +8,25 @@ const uid = z
   .object({ Value: z.tuple([z.custom<Uid>((value) => typeof value === "string" && isUid(value), uidRule)]) })
   .transform(({ Value: [value] }) => value);
 
+/** Ends at the first item at fault: the faults of a million would take gigabytes. */
 function sequence<Item extends z.ZodType>(item: Item) {
-  return z.object({ Value: z.array(item).min(1) }).transform(({ Value }) => Value);
+  const items = z
+    .array(z.unknown())
+    .min(1)
+    .transform((values, context) => {
+      const read: z.infer<Item>[] = [];
+      for (const [index, value] of values.entries()) {
+        const { success, data, error } = item.safeParse(value);
+        if (!success) {
+          const { message = "", path = [] } = error.issues[0] ?? {};
+          context.addIssue({ code: "custom", message, path: [index, ...path] });
+          return z.NEVER;
+        }
+        read.push(data);
+      }
+      return read;
+    });
+  return z.object({ Value: items }).transform(({ Value }) => Value);
 }
 
 /** SOP Instance Reference Macro (PS3.3 Table 10-11). */

@@ -1,6 +1,7 @@
 /** Bodies that are read whole before anything is done with them: small documents of JSON or XML. */
 import type { Readable } from "node:stream";
 import type { z } from "zod";
+import { refuseTooManyValues } from "../dicom/json-reader.ts";
 import { ArchiveError } from "../errors.ts";
 import { parseMediaType } from "./media-type.ts";
 import type { Request } from "./reply.ts";
@@ -59,6 +60,7 @@ export async function readJson<Schema extends z.ZodType>(
 
 /** @throws ArchiveError `invalid-request` */
 function toJson(text: string): unknown {
+  refuseTooManyValues(text);
   try {
     return JSON.parse(text);
   } catch (cause) {

@@ -87,6 +87,16 @@ describe("reading DICOM JSON", () => {
     refused({ "00200013": { vr: "IS", Value: [1e21] } }, /holds 1e\+21, which is no IS/);
   });
 
+  it("refuses texts that would take gigabytes as objects", () => {
+    const item = "{},".repeat(1_500_000);
+    for (const text of [`[{"00400275":{"vr":"SQ","Value":[${item}{}]}}]`, `[${"1,".repeat(8_000_001)}1]`]) {
+      assert.throws(
+        () => parseJsonDocuments(text),
+        (error) => error instanceof ArchiveError && error.code === "invalid-request" && /more than/.test(error.message),
+      );
+    }
+  });
+
   it("refuses sequences without end", () => {
     let value: unknown = {};
     for (let depth = 0; depth < 300; depth += 1) value = { "00400275": { vr: "SQ", Value: [value] } };

@@ -139,6 +139,13 @@ describe("reading the Native DICOM Model", () => {
     assert.deepEqual(parseNativeXml(names)["00081048"]?.Value, [null, { Alphabetic: "B" }]);
   });
 
+  it("refuses documents that would take gigabytes as objects", () => {
+    refused(
+      model(`<DicomAttribute tag="00400275" vr="SQ">${"<Item/>".repeat(1_500_000)}`),
+      /more than 1500000 elements/,
+    );
+  });
+
   it("throws nothing else, whatever the text", () => {
     const random = repeatable(11);
     const pieces = ["<", ">", "/", '"', "&", "]]>", "<Item>", "</Item>", "<Value>", "<!--", "-->", "<?a?>", "SQ", "\0"];
