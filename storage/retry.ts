@@ -9,7 +9,7 @@ export class RowGone extends Error {
 /** PostgreSQL (Appendix A): foreign key violation (a series went away), serialization failure, deadlock. */
 const passing = new Set(["23503", "40001", "40P01"]);
 
-const mostAttempts = 6;
+const mostAttempts = 9;
 
 /** Runs `transaction`, and runs it again when another transaction came in its way. It must do all of its work anew. */
 export async function retried<Result>(transaction: () => Promise<Result>): Promise<Result> {

@@ -140,7 +140,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     ...createChanges(catalog, changesKeepDays),
     ...createRendered(blobs, catalog, locate),
     ...createCommitment(blobs, catalog),
-    nonPatient: createNonPatient(blobs, catalog),
+    nonPatient: createNonPatient(blobs, catalog, log),
     queryTags,
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),
     check: async () => void (await Promise.all([blobs.check(), catalog.check()])),

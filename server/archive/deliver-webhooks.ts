@@ -105,19 +105,18 @@ export function createWebhookDelivery(
     const last = found.at(-1)?.sequence;
     if (last === undefined) return false;
     const told = found.filter((change) => isTold(change, webhook));
-    const [first] = told;
-    if (!first) {
+    const missed = webhook.cursor < lastForgotten ? { missedUpTo: lastForgotten } : undefined;
+    if (told.length === 0 && !missed) {
       await webhooks.advance(id, last);
       return true;
     }
-    const missed = webhook.cursor < lastForgotten ? { missedUpTo: lastForgotten } : {};
     const body = JSON.stringify({ webhook: id, ...missed, changes: told });
     const begun = performance.now();
     const { status, fault } = await post(webhook, body, late);
     // An attempt that the stop of the server cut short counts for nothing.
     if (signal.aborted && fault !== null) return false;
     const delivery: Delivery = {
-      firstSequence: first.sequence,
+      firstSequence: told[0]?.sequence ?? last,
       lastSequence: told.at(-1)?.sequence ?? last,
       changeCount: told.length,
       attempt: webhook.failures + 1,

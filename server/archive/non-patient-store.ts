@@ -10,6 +10,8 @@ import { Part10Scan, type ScannedFile } from "../dicom/part10.ts";
 import { isUid, type Uid, uidRule } from "../dicom/uid.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
 import { computed } from "./attributes.ts";
+import { createOrphans } from "./orphans.ts";
+import type { StoreLog } from "./store.ts";
 import { type NonPatientCategory, nonPatientCategoryOf } from "./non-patient-categories.ts";
 
 /** Where an instance is stored to. */
@@ -37,7 +39,12 @@ export type NonPatientOutcome =
 const tag = { sopClassUid: 0x00080016, sopInstanceUid: 0x00080018 } as const;
 
 /** Makes the use case. It never throws: what goes wrong with an instance is its outcome, and leaves no object. */
-export function createNonPatientStore(blobs: Blobs, { nonPatient }: Pick<Catalog, "nonPatient">) {
+export function createNonPatientStore(
+  blobs: Blobs,
+  { nonPatient, removals }: Pick<Catalog, "nonPatient" | "removals">,
+  log: StoreLog,
+) {
+  const orphans = createOrphans(blobs, removals, log);
   return async function storeNonPatient(
     body: AsyncIterable<Buffer>,
     target: NonPatientTarget,
@@ -59,7 +66,7 @@ export function createNonPatientStore(blobs: Blobs, { nonPatient }: Pick<Catalog
       if (!read) throw new Error("the body was not read to its end");
       const { file, sopClassUid, sopInstanceUid, json, bulkData } = read;
       const sha256 = hash.digest();
-      const duplicate = await nonPatient.insert({
+      const described = {
         sopInstanceUid,
         sopClassUid,
         category: target.category,
@@ -71,22 +78,28 @@ export function createNonPatientStore(blobs: Blobs, { nonPatient }: Pick<Catalog
         sha256,
         dataSetOffset: file.dataSetOffset,
         bulkData: Object.keys(bulkData).length === 0 ? undefined : bulkData,
+      };
+      const duplicate = await nonPatient.insert(described).catch(async (error: unknown) => {
+        await orphans.doubt(blobKey);
+        throw error;
       });
       const warnings = file.warnings.map(({ message }) => message);
       if (!duplicate) return { status: "stored", sopClassUid, sopInstanceUid, warnings };
-      await blobs.remove([blobKey]);
+      await orphans.remove(blobKey);
       if (duplicate.held.equals(sha256)) return { status: "already-stored", sopClassUid, sopInstanceUid, warnings: [] };
       throw new ArchiveError(
         "different-duplicate",
         "An instance with the same UID and other content is stored already; it was kept, and this one was not stored.",
       );
     } catch (cause) {
+      const error = toArchiveError(cause);
+      if (error.code === "internal") log.warn({ err: cause }, "an instance could not be stored");
       const { dataSet } = scan.soFar();
       const sopClassUid = textOf(dataSet, tag.sopClassUid);
       const sopInstanceUid = textOf(dataSet, tag.sopInstanceUid);
       return {
         status: "failed",
-        error: toArchiveError(cause),
+        error,
         ...(sopClassUid && { sopClassUid }),
         ...(sopInstanceUid && { sopInstanceUid }),
       };

@@ -14,6 +14,7 @@ import { notMatched, type QueryParameters, readKeys } from "./query.ts";
 import { documentConditions } from "./query-keys.ts";
 import { type Paging, parsePaging } from "./query-paging.ts";
 import { withBulkDataRoot } from "./retrieve.ts";
+import type { StoreLog } from "./store.ts";
 import type { SearchAnswer } from "./search.ts";
 import { type ReadableBytes, tabledBytes } from "./stored-bytes.ts";
 
@@ -63,7 +64,13 @@ export interface NonPatient {
 const isByDefault = (tag: string, { vr }: { readonly vr: string }) => vr !== "SQ" && !tag.startsWith("0002");
 
 /** Makes the use cases. */
-export function createNonPatient(blobs: Blobs, { nonPatient }: Pick<Catalog, "nonPatient">): NonPatient {
+export function createNonPatient(
+  blobs: Blobs,
+  catalog: Pick<Catalog, "nonPatient" | "removals">,
+  log: StoreLog,
+): NonPatient {
+  const { nonPatient } = catalog;
+
   async function locate({ category, sopInstanceUid }: NonPatientUid): Promise<NonPatientRow> {
     const row = await nonPatient.find(category, sopInstanceUid);
     if (row) return row;
@@ -83,7 +90,7 @@ export function createNonPatient(blobs: Blobs, { nonPatient }: Pick<Catalog, "no
   }
 
   return {
-    store: createNonPatientStore(blobs, { nonPatient }),
+    store: createNonPatientStore(blobs, catalog, log),
     query: parseNonPatientQuery,
 
     search: async ({ category, conditions, included, paging }, urlOf) => {

@@ -7,6 +7,7 @@ import { Part10Scan } from "../dicom/part10.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
 import { CommitQueue } from "./commit-queue.ts";
+import { createOrphans } from "./orphans.ts";
 import { describe, type Description, type Identifiers, identifiersForResponse } from "./describe.ts";
 
 export interface StoreOptions {
@@ -67,6 +68,7 @@ const otherPatient = "PatientID (0010,0020) or its issuer differs from that of t
 export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, settings: StoreSettings) {
   const { duplicates, removedKeepDays } = settings;
   const replaceKeepingDays = duplicates === "replace" ? removedKeepDays : undefined;
+  const orphans = createOrphans(blobs, catalog.removals, log);
   const commits = new CommitQueue({ commit: (records) => catalog.commit(records, { replaceKeepingDays }) });
 
   /**
@@ -81,7 +83,10 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
       const { identifiers, warnings, record } = reading.described();
       const described = record({ blobKey, byteLength, sha256: reading.sha256() });
       const instance = { ...described, origin: options.origin };
-      const outcome = await commits.commit(instance);
+      const outcome = await commits.commit(instance).catch(async (error: unknown) => {
+        await orphans.doubt(blobKey);
+        throw error;
+      });
       if (outcome.status !== "duplicate") {
         const mixed = isSamePatient(outcome.patient, instance.study) ? [] : [otherPatient];
         if (mixed.length > 0) log.warn({ ...identifiers }, "an instance was stored in a study of another patient");
@@ -89,7 +94,7 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
         if (outcome.status === "committed") return { ...stored, warnings: [...warnings, ...mixed] };
         return { ...stored, warnings: [replacedWarning, ...warnings, ...mixed], replaced: true };
       }
-      await forget(blobKey);
+      await orphans.remove(blobKey);
       if (duplicates === "reject") throw new ArchiveError("refused-duplicate", refusals.rejected);
       if (!outcome.identical) throw new ArchiveError("different-duplicate", refusals.different);
       return { status: "already-stored", ...identifiers, warnings: [] };
@@ -99,15 +104,6 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
       return { status: "failed", error, ...reading.identifiersSoFar() };
     }
   };
-
-  /** Cleanup never fails a store: an object that cannot be removed now is swept later, or stays as an orphan at worst. */
-  async function forget(blobKey: string): Promise<void> {
-    try {
-      await blobs.remove([blobKey]).catch(() => catalog.removals.sweepLater([blobKey]));
-    } catch (error) {
-      log.warn({ err: error, blobKey }, "an orphan object stays");
-    }
-  }
 }
 
 /** One pass over the bytes: hash, scan and description, all done when the last byte has gone to the object store. */

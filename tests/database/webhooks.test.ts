@@ -125,6 +125,29 @@ describe("the delivery of webhooks", () => {
     await catalog.webhooks.remove(id);
   });
 
+  it("says so also when none of the changes that are kept is for it", async (t) => {
+    const receiver = await startReceiver();
+    t.after(() => receiver.close());
+    const cursor = await catalog.changes.last();
+    const rest = { url: receiver.url, secret: "0123456789abcdef", filter: null, cursor };
+    const { id } = await catalog.webhooks.add({ ...rest, events: ["delete"] });
+    await stored("5", 4);
+    const last = await catalog.changes.last();
+    const aged = database.knex("change").where("sequence", "<=", last - 2);
+    await aged.update({ at: "2020-01-01" });
+    while ((await catalog.changes.forget(1)) > 0);
+    const stop = new AbortController();
+    const work = createWebhookDelivery(catalog, log, quick)(stop.signal);
+    await until(() => receiver.received.length > 0);
+    stop.abort();
+    await work;
+    assert.deepEqual(bodySchema.parse(JSON.parse(receiver.received[0]?.body ?? "")), {
+      missedUpTo: last - 2,
+      changes: [],
+    });
+    await catalog.webhooks.remove(id);
+  });
+
   it("waits twice as long after each failure, with jitter, an hour at most", () => {
     assert.deepEqual(
       [1, 2, 5, 12, 1000].map((failures) => [retryDelay(failures, 0), retryDelay(failures, 1)]),
