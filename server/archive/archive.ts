@@ -117,7 +117,7 @@ export interface ArchiveOptions {
 export function createArchive(options: ArchiveOptions): Archive {
   const { blobs, catalog, log, duplicates = "keep", removedKeepDays = 7, changesKeepDays } = options;
   const locate = createLocate(catalog);
-  const retrieve = createRetrieve(blobs, catalog, locate);
+  const retrieve = createRetrieve(blobs, catalog);
   const sweep = createSweep(blobs, catalog);
   const store = createStore(blobs, catalog, log, { duplicates, removedKeepDays });
   const queryTags = createQueryTags(catalog.queryTags);

@@ -7,7 +7,6 @@ import type { Segment } from "../dicom/data-set.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 import { inExplicitVrLittleEndian } from "./convert.ts";
-import type { InstanceUids, Locate } from "./locate.ts";
 
 /** A study, one of its series, or one instance of that. */
 export interface ResourceUids {
@@ -52,7 +51,7 @@ export interface RetrievedMetadata extends ResourceState {
 }
 
 /** Makes the retrieve use cases. */
-export function createRetrieve(blobs: Blobs, catalog: Catalog, locate: Locate) {
+export function createRetrieve(blobs: Blobs, catalog: Catalog) {
   /** @throws ArchiveError `no-such-study`, `no-such-series`, `no-such-instance` */
   async function instances(uids: ResourceUids): Promise<RetrievedInstances> {
     const series = await catalog.findSeries(uids);
@@ -71,7 +70,9 @@ export function createRetrieve(blobs: Blobs, catalog: Catalog, locate: Locate) {
 
   function toRetrieved(row: InstanceRow): RetrievedInstance {
     const { seriesInstanceUid, sopInstanceUid, transferSyntaxUid, byteLength, sha256, createdAt, blobKey } = row;
-    const bytes = (range?: Segment) => opened(() => blobs.get(blobKey, range));
+    // Always by range: an object that was cut short is refused, instead of sent as if it were whole.
+    const whole = { offset: 0, length: byteLength };
+    const bytes = (range: Segment = whole) => opened(() => blobs.get(blobKey, range));
     return {
       seriesInstanceUid,
       sopInstanceUid,
@@ -86,17 +87,24 @@ export function createRetrieve(blobs: Blobs, catalog: Catalog, locate: Locate) {
 
   /** @throws ArchiveError `no-such-study`, `no-such-series`, `no-such-instance` */
   async function metadata(uids: ResourceUids, urlOf: (path: string) => string): Promise<RetrievedMetadata> {
+    const { sopInstanceUid } = uids;
     const series = await catalog.findSeries(uids);
-    if (series.length === 0) throw absent(uids);
-    if (uids.sopInstanceUid !== undefined) await locate(toInstanceUids(uids));
+    const [first] = series;
+    if (!first) throw absent(uids);
+    // Of one instance they are read at once, which also tells whether it is there.
+    const only = sopInstanceUid === undefined ? undefined : await metadataOfOne(first.id, sopInstanceUid);
+    if (sopInstanceUid !== undefined && !only) throw absent(uids);
+    const textOf = (packed: Buffer) => withBulkDataRoot(inflateRawSync(packed).toString("utf8"), urlOf(""));
     async function* documents(): AsyncGenerator<string> {
-      for (const { id } of series) {
-        for await (const packed of catalog.readMetadata(id, uids.sopInstanceUid)) {
-          yield withBulkDataRoot(inflateRawSync(packed).toString("utf8"), urlOf(""));
-        }
-      }
+      if (only) yield textOf(only);
+      else for (const { id } of series) for await (const packed of catalog.readMetadata(id)) yield textOf(packed);
     }
     return { ...stateOf(series), documents };
+  }
+
+  async function metadataOfOne(seriesId: number, sopInstanceUid: Uid): Promise<Buffer | undefined> {
+    for await (const packed of catalog.readMetadata(seriesId, sopInstanceUid)) return packed;
+    return undefined;
   }
 
   return { instances, metadata };
@@ -116,12 +124,6 @@ export function stateOf(series: readonly SeriesRow[]): ResourceState {
     version: series.map(({ id, revision }) => `${id}.${revision}`).join("-"),
     lastModified: new Date(latest),
   };
-}
-
-function toInstanceUids({ studyInstanceUid, seriesInstanceUid, sopInstanceUid }: ResourceUids): InstanceUids {
-  if (seriesInstanceUid === undefined || sopInstanceUid === undefined)
-    throw new TypeError("not the UIDs of an instance");
-  return { studyInstanceUid, seriesInstanceUid, sopInstanceUid };
 }
 
 /** The error for what is not there: the lowest level that was named is the one that is missing. */

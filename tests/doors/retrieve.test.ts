@@ -1,6 +1,6 @@
 /** The retrieve transaction: instances, metadata, frames and bulk data, and what is refused. */
 import assert from "node:assert/strict";
-import { readdir, readlink, rm } from "node:fs/promises";
+import { readdir, readlink, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -266,6 +266,22 @@ describe("GET of studies, series, instances, metadata, frames and bulk data", ()
       `${series}/instances/${lost.sopInstanceUid}`,
       `${series}/instances/${lost.sopInstanceUid}/frames/1`,
     ]) {
+      const response = await request(server.url).get(at).expect(500);
+      assert.equal(JSON.parse(response.text).code, "no-such-blob", at);
+    }
+  });
+
+  it("sends no instance as if it were whole whose bytes were cut short", async () => {
+    const cut = instanceFile();
+    await request(server.url)
+      .post("/dicom-web/studies")
+      .set("Content-Type", "application/dicom")
+      .send(cut.bytes)
+      .expect(200);
+    const [row]: { blob_key: string }[] = await server.knex("instance").where("sop_instance_uid", cut.sopInstanceUid);
+    await truncate(join(server.objectFolder, row?.blob_key ?? ""), cut.bytes.length - 2);
+    const series = `/dicom-web/studies/${cut.studyInstanceUid}/series/${cut.seriesInstanceUid}`;
+    for (const at of [series, `${series}/instances/${cut.sopInstanceUid}`]) {
       const response = await request(server.url).get(at).expect(500);
       assert.equal(JSON.parse(response.text).code, "no-such-blob", at);
     }
