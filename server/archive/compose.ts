@@ -22,7 +22,14 @@ import {
   type PixelMedia,
 } from "./media-classes.ts";
 import { identified, type Surroundings } from "./identified.ts";
-import { completed, compressionAndCine, contradictions, isEmpty, pixelAttributes } from "./pixel-attributes.ts";
+import {
+  completed,
+  compressionAndCine,
+  contradictions,
+  isEmpty,
+  numberOfFrames,
+  pixelAttributes,
+} from "./pixel-attributes.ts";
 
 /** A file to be stored, and what its sender should know of it. */
 export interface Composed {
@@ -156,7 +163,7 @@ async function wrapPixels(
   if (media.video && frames.length > 1)
     throw metadataFault(0x7fe00010, `has ${frames.length} parts of ${first.mediaType}`);
   const encoding = { syntax, frames, video: media.video };
-  if (!pixels) return { ...encoding, dataSet: given, warnings: [...warnings, ...faults] };
+  if (!pixels) return { ...encoding, ...counted(given, frames.length, [...warnings, ...faults]) };
   const { sopClassUid: implied, modality } = imageClass(pixels, media, frames.length);
   const byteLength = frames.reduce((sum, frame) => sum + frame.byteLength, 0);
   const attributes = pixelAttributes(pixels, frames.length);
@@ -194,13 +201,15 @@ function wrapOctets(given: DicomJson, parts: readonly BulkPart[], first: BulkPar
   const syntax = octetsSyntax(given, first);
   if (!syntax) throw new ArchiveError("unknown-transfer-syntax", "The transfer syntax of the bulk data is not a UID.");
   if (syntax.pixels === "native") return { dataSet: given, syntax: explicitVrLittleEndian, warnings: [] };
-  return {
-    dataSet: given,
-    syntax,
-    frames: parts.map(({ source }) => source),
-    video: syntax.pixels === "video",
-    warnings: [],
-  };
+  const video = syntax.pixels === "video";
+  const frames = parts.map(({ source }) => source);
+  return { syntax, frames, video, ...(video ? { dataSet: given, warnings: [] } : counted(given, frames.length, [])) };
+}
+
+/** `given` with the number of its frames, where no header says more: without it several would be taken for one. */
+function counted(given: DicomJson, frames: number, warnings: readonly string[]): Pick<Wrapped, "dataSet" | "warnings"> {
+  const implied = numberOfFrames(frames);
+  return { dataSet: completed(given, implied), warnings: [...warnings, ...contradictions(given, implied)] };
 }
 
 function isOctets({ mediaType }: BulkPart): boolean {

@@ -14,12 +14,12 @@ const contradictable = ["00280002", "00280008", "00280010", "00280011", "0028010
  */
 export function pixelAttributes(pixels: PixelDescription, frames: number): DicomJson {
   const { rows, columns, samplesPerPixel, bitsStored, signed, photometricInterpretation, lossyMethod } = pixels;
-  const numberOfFrames = pixels.numberOfFrames ?? frames;
+  const count = pixels.numberOfFrames ?? frames;
   return {
     "00280002": one("US", samplesPerPixel),
     "00280004": one("CS", photometricInterpretation),
     ...(samplesPerPixel > 1 && { "00280006": one("US", 0) }),
-    ...((numberOfFrames > 1 || pixels.frameTime !== undefined) && { "00280008": one("IS", numberOfFrames) }),
+    ...((count > 1 || pixels.frameTime !== undefined) && { "00280008": one("IS", count) }),
     "00280010": one("US", rows),
     "00280011": one("US", columns),
     "00280100": one("US", bitsAllocated(pixels)),
@@ -30,10 +30,15 @@ export function pixelAttributes(pixels: PixelDescription, frames: number): Dicom
   };
 }
 
+/** Number of Frames (0028,0008) of so many parts; an image of one need not say it. */
+export function numberOfFrames(parts: number): DicomJson {
+  return parts > 1 ? { "00280008": one("IS", parts) } : {};
+}
+
 /** What more an image of a class that we chose says: how it was compressed, from `byteLength` bytes, and how it runs. */
 export function compressionAndCine(pixels: PixelDescription, frames: number, byteLength: number): DicomJson {
-  const { rows, columns, samplesPerPixel, lossyMethod, frameTime, numberOfFrames = frames } = pixels;
-  const uncompressed = (rows * columns * samplesPerPixel * bitsAllocated(pixels) * numberOfFrames) / 8;
+  const { rows, columns, samplesPerPixel, lossyMethod, frameTime, numberOfFrames: count = frames } = pixels;
+  const uncompressed = (rows * columns * samplesPerPixel * bitsAllocated(pixels) * count) / 8;
   return {
     "00282110": one("CS", lossyMethod === undefined ? "00" : "01"),
     ...(lossyMethod !== undefined && {

@@ -150,6 +150,20 @@ describe("POST /dicom-web/studies of media", () => {
     }
   });
 
+  it("says how many frames there are where neither the metadata nor a header does", async () => {
+    const frames = [jpeg, Buffer.concat([jpeg.subarray(0, -2), Buffer.from([0xff, 0xff, 0xd9])])];
+    const parts = frames.map((frame) =>
+      part("application/octet-stream; transfer-syntax=1.2.840.10008.1.2.4.50", frame),
+    );
+    const uids = { ...uid("00080016", "1.2.840.10008.5.1.4.1.1.7.4"), ...uid("00080018", newUid()) };
+    const given = { ...patient, ...thePixels, ...uids, ...uid("0020000D", newUid()), ...uid("0020000E", newUid()) };
+    const { url, metadata } = await kept(await post(given, parts));
+    assert.deepEqual(values(metadata, "00280008"), [2]);
+    for (const [index, frame] of frames.entries()) {
+      assert.deepEqual(await bytes(`${url}/frames/${index + 1}`, "image/jpeg"), frame);
+    }
+  });
+
   it("wraps JPEG 2000, without the boxes of a file", async () => {
     for (const [type, image] of [
       ["image/jp2", jp2],

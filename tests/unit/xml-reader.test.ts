@@ -105,6 +105,15 @@ describe("reading the Native DICOM Model", () => {
     );
   });
 
+  it("puts no private attribute into the block of another creator", () => {
+    const attribute = (tag: string, creator: string) =>
+      `<DicomAttribute tag="${tag}" vr="LO"${creator && ` privateCreator="${creator}"`}><Value number="1">${creator || "ACME "}</Value></DicomAttribute>`;
+    const text = model(attribute("00090010", "") + attribute("00091001", "ACME") + attribute("00091002", "OTHER"));
+    const read = parseNativeXml(text);
+    assert.deepEqual(Object.keys(read).sort(), ["00090010", "00090011", "00091001", "00091102"]);
+    assert.deepEqual(read["00090011"]?.Value, ["OTHER"]);
+  });
+
   it("refuses what is not the model", () => {
     refused("", /cannot be read|not well-formed|holds no data set/);
     refused("<a/>", /holds the element "a"/);
