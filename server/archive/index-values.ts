@@ -65,7 +65,7 @@ function withoutNul(_key: string, value: unknown): unknown {
 function columnValue({ vr }: LevelAttribute, value: JsonValue): IndexValue {
   if (vr === "DA") return typeof value === "string" ? toDate(value) : null;
   if (vr === "TM") return typeof value === "string" ? toTime(value) : null;
-  if (vr === "IS") return typeof value === "number" ? value : null;
+  if (vr === "IS") return typeof value === "number" && Number.isSafeInteger(value) ? value : null;
   if (vr === "PN") return isPersonName(value) ? toIndexedName(value) : null;
   return typeof value === "string" && value.length <= longestIndexed ? value.replaceAll("\0", "") : null;
 }

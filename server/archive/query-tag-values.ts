@@ -130,7 +130,8 @@ function reasonOf({ vr, BulkDataURI }: JsonAttribute, wanted: string): string {
 
 function shown(value: JsonValue): string {
   const text = typeof value === "string" ? value : JSON.stringify(value);
-  return text.slice(0, longestShown).replaceAll("\0", "");
+  // Half a character is no text to PostgreSQL.
+  return text.slice(0, longestShown).replaceAll("\0", "").toWellFormed();
 }
 
 function toText(value: JsonValue): string | null {

@@ -153,6 +153,14 @@ describe("index values", () => {
       assert.deepEqual(Object.keys(attributes), ["00100020"]);
     });
 
+    it("hold only numbers that a column of whole numbers takes", () => {
+      for (const value of [0.1, 1e30]) {
+        const { columns, faults } = indexLevel({ "00200011": { vr: "DS", Value: [value] } }, "series");
+        assert.equal(columns["series_number"], null);
+        assert.deepEqual(faults, ["SeriesNumber is ill-formed and is not indexed."]);
+      }
+    });
+
     it("hold no U+0000, nor does a column", () => {
       const { attributes, columns } = study({
         "00100010": { vr: "PN", Value: [{ Alphabetic: "a\0b" }] },

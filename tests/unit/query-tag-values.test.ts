@@ -110,4 +110,11 @@ describe("query tags", () => {
     const good = deflateRawSync('{"00101010":{"vr":"AS","Value":["030Y"]}}');
     assert.deepEqual(tagValuesOfMetadata(good, [tag]), [{ tagId: 1, values: ["030Y"] }]);
   });
+
+  it("cuts what it shows of a value between characters", () => {
+    const json: DicomJson = { "00080023": { vr: "DA", Value: [`${"x".repeat(63)}\u{1F600}`] } };
+    const tag = { id: 7, path: "00080023", privateCreator: "", vr: "DA", level: "instance" } as const;
+    const [found] = tagValuesOf(json, [tag]);
+    assert.ok(found?.fault?.value.isWellFormed());
+  });
 });
