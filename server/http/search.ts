@@ -8,6 +8,10 @@ import { revalidated } from "./validators.ts";
 const tooMany =
   "The number of results exceeded the maximum supported by the server. Additional results can be requested.";
 
+/** Characters of a Link header: clients take 16 KiB of headers in all, and fail on more. */
+const longestLink = 8000;
+const noLink = "The address of the additional results is too long for a Link header: ask for them by offset.";
+
 /** Warnings in one header: clients and proxies limit its length. */
 const mostWarnings = 10;
 
@@ -22,10 +26,12 @@ export function searchHandler<Params>(scopeOf: (params: Params) => SearchScope) 
     const query = await request.archive.query(scope, request.query);
     const { answers, cursor, count } = await request.archive.search(query, request.urlOf);
     const isCut = cursor !== undefined && query.paging.limited;
+    const link = cursor === undefined ? "" : linkToNext(scope, request, cursor);
+    const isLinked = link.length <= longestLink;
     return searchReply(answers, mediaType, {
       ...revalidated,
-      ...warningHeader(query.warnings, isCut, request.urlOf("")),
-      ...(cursor !== undefined && { Link: linkToNext(scope, request, cursor) }),
+      ...warningHeader(isLinked ? query.warnings : [noLink, ...query.warnings], isCut, request.urlOf("")),
+      ...(link !== "" && isLinked && { Link: link }),
       ...(count !== undefined && { "X-Total-Count": `${count}` }),
     });
   };

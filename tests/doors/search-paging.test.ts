@@ -160,6 +160,13 @@ describe("paging of searches", () => {
     assert.deepEqual((await get(`/dicom-web/studies?offset=${seeded}`)).matches, []);
   });
 
+  it("says so where the link would be too long for clients, and leaves it out", async () => {
+    const long = await get(`/dicom-web/studies?limit=2&includefield=${"StudyDescription,".repeat(700)}PatientAge`);
+    assert.equal(long.matches.length, 2);
+    assert.equal(long.next, undefined);
+    assert.match(long.warning ?? "", /too long for a Link header/);
+  });
+
   it("announces its own limit, and the largest one", async () => {
     const limited = await get("/dicom-web/studies");
     assert.equal(limited.matches.length, 1000);
