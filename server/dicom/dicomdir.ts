@@ -52,7 +52,8 @@ export class DicomDirectory {
    * of eight characters.
    */
   add(metadata: DicomJson, transferSyntaxUid: string): readonly string[] {
-    const patientKey = JSON.stringify([metadata["00100020"]?.Value, metadata["00100010"]?.Value]);
+    // Two hospitals may give the same ID to different people: the issuer tells them apart.
+    const patientKey = JSON.stringify(["00100020", "00100021", "00100010"].map((key) => metadata[key]?.Value));
     const patient = entryOf(this.#patients, patientKey, () => record(patientRecord, metadata));
     const study = entryOf(patient.below, text(metadata, "0020000D"), () => record(studyRecord, metadata));
     const series = entryOf(study.below, text(metadata, "0020000E"), () => record(seriesRecord, metadata));

@@ -17,7 +17,11 @@ const conceptName = "0040A043";
 const contentIdentification = [instanceNumber, "00700080", "00700081", "00700084"] as const;
 
 /** PS3.3 F.5.1 to F.5.3. */
-export const patientRecord: DirectoryRecordType = { name: "PATIENT", keys: ["00100010", "00100020"] };
+export const patientRecord: DirectoryRecordType = {
+  name: "PATIENT",
+  keys: ["00100010", "00100020"],
+  optionalKeys: ["00100021"],
+};
 export const studyRecord: DirectoryRecordType = {
   name: "STUDY",
   keys: ["00080020", "00080030", "00080050", "00081030", "0020000D", "00200010"],
