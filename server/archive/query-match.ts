@@ -145,9 +145,15 @@ function textMatch(_name: string, value: string): Match {
   return /[*?]/.test(key) ? { kind: "like", patterns: [likePattern(key)] } : { kind: "equal", value: key };
 }
 
+/** Alternatives with wildcards in one key: each of them is tried on every row, while whole ones are looked up. */
+const mostPatterns = 100;
+
 /** A code string has neither comma nor backslash (PS3.5 6.2), so there these join alternatives. */
-function codeMatch(_name: string, value: string): Match {
+function codeMatch(name: string, value: string): Match {
   const values = value.split(/[,\\]/).map((code) => code.trim());
+  if (values.length > mostPatterns && /[*?]/.test(value)) {
+    throw new ArchiveError("invalid-query", `${name} has wildcards in more than ${mostPatterns} values.`);
+  }
   return /[*?]/.test(value) ? { kind: "like", patterns: values.map(likePattern) } : { kind: "anyOf", values };
 }
 

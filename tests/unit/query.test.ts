@@ -45,6 +45,14 @@ describe("query", () => {
     assert.deepEqual(matchOf("0020000d", "1.2"), { kind: "anyOf", values: ["1.2"] });
   });
 
+  it("bounds the patterns of one key, and not its whole values", () => {
+    const listed = (count: number, code: string) => Array.from({ length: count }, () => code).join(",");
+    assert.equal(matchOf("Modality", listed(100, "C?"))?.kind, "like");
+    refuses("Modality", listed(101, "C?"));
+    refuses("ModalitiesInStudy", `${listed(100, "CT")},M?`);
+    assert.equal(matchOf("Modality", listed(1000, "CT"))?.kind, "anyOf");
+  });
+
   it("refuses a name that is neither", () => {
     for (const name of [
       "PatientId",
