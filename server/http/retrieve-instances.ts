@@ -31,7 +31,7 @@ export async function retrieveInstances(request: Request<StudyParams | SeriesPar
     const wanted = offer.transferSyntaxUid ?? transferSyntaxUid;
     if (wanted !== transferSyntaxUid) {
       const headers = { "Content-Type": contentTypeOf(wanted), ...revalidated };
-      const etag = weakEtag(sha256.toString("hex"), wanted);
+      const etag = weakEtag(sha256.toString("hex"), wanted, "alone");
       return { status: 200, headers, body: converted(), etag, lastModified: storedAt };
     }
     const headers = { "Content-Type": contentTypeOf(transferSyntaxUid), ...revalidated };
