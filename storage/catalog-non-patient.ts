@@ -2,6 +2,7 @@
 import type { Knex } from "knex";
 import type { DocumentCondition } from "./catalog-match.ts";
 import type { LevelDocument } from "./catalog-records.ts";
+import { sweepLater } from "./catalog-remove.ts";
 import { all } from "./catalog-sql.ts";
 import { restricted } from "./catalog-where.ts";
 import { documentSql } from "./catalog-where-document.ts";
@@ -37,6 +38,10 @@ export interface NonPatientCatalog {
   find(category: string, sopInstanceUid: string): Promise<NonPatientRow | undefined>;
   /** The entry of the table of bulk data at `path`, as it was inserted. */
   findBulkData(id: number, path: string): Promise<unknown>;
+  /** Takes an instance out, and puts its object on the sweep list; false when it is not there. */
+  remove(category: string, sopInstanceUid: string): Promise<boolean>;
+  /** How many instances of a category meet every condition. */
+  count(category: string, conditions: readonly DocumentCondition[]): Promise<number>;
   /** The instances of a category that meet every condition, in the order of their storage. */
   search(
     category: string,
@@ -57,6 +62,8 @@ export function createNonPatientCatalog(knex: Knex): NonPatientCatalog {
     insert: (record) => databaseError(() => insert(knex, record)),
     find: (category, sopInstanceUid) => databaseError(() => find(knex, category, sopInstanceUid)),
     findBulkData: (id, path) => databaseError(() => findBulkData(knex, id, path)),
+    remove: (category, sopInstanceUid) => databaseError(() => remove(knex, category, sopInstanceUid)),
+    count: (category, conditions) => databaseError(() => count(knex, category, conditions)),
     search: (category, conditions, page) => databaseError(() => search(knex, category, conditions, page)),
   };
 }
@@ -117,12 +124,33 @@ async function search(
   conditions: readonly DocumentCondition[],
   { limit, offset }: { readonly limit: number; readonly offset: number },
 ): Promise<NonPatientDocument[]> {
-  // By the name of the level whose time zone counts in conditions on moments.
-  const alias = "study";
-  const met = all(conditions.map((condition) => documentSql(`${alias}.attributes`, condition)));
-  return restricted(knex({ [alias]: "non_patient_instance" }).where({ category }), met)
+  return matching(knex, category, conditions)
     .orderBy("id")
     .limit(limit)
     .offset(offset)
     .select({ sopInstanceUid: "sop_instance_uid", attributes: "attributes" });
+}
+
+async function count(knex: Knex, category: string, conditions: readonly DocumentCondition[]): Promise<number> {
+  const [row]: { count: number }[] = await matching(knex, category, conditions).count({ count: "*" });
+  return row?.count ?? 0;
+}
+
+function matching(knex: Knex, category: string, conditions: readonly DocumentCondition[]): Knex.QueryBuilder {
+  // By the name of the level whose time zone counts in conditions on moments.
+  const alias = "study";
+  const met = all(conditions.map((condition) => documentSql(`${alias}.attributes`, condition)));
+  return restricted(knex({ [alias]: "non_patient_instance" }).where({ category }), met);
+}
+
+async function remove(knex: Knex, category: string, sopInstanceUid: string): Promise<boolean> {
+  return knex.transaction(async (trx) => {
+    const removed: { blob_key: string }[] = await trx("non_patient_instance")
+      .where({ category, sop_instance_uid: sopInstanceUid })
+      .delete()
+      .returning("blob_key");
+    const keys = removed.map((row) => row.blob_key);
+    await sweepLater(trx, keys);
+    return keys.length > 0;
+  });
 }

@@ -2,6 +2,7 @@
 import { inflateRawSync } from "node:zlib";
 import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
+import type { LevelDocumentAttribute } from "../../storage/catalog-records.ts";
 import type { DocumentCondition } from "../../storage/catalog-match.ts";
 import type { NonPatientRow } from "../../storage/catalog-non-patient.ts";
 import type { Uid } from "../dicom/uid.ts";
@@ -10,7 +11,7 @@ import { keywordOf, tagOf } from "./attribute-name.ts";
 import { computed } from "./attributes.ts";
 import type { NonPatientCategory } from "./non-patient-categories.ts";
 import { createNonPatientStore, type NonPatientOutcome, type NonPatientTarget } from "./non-patient-store.ts";
-import { notMatched, type QueryParameters, readKeys } from "./query.ts";
+import { literalNames, notMatched, type QueryParameters, readKeys } from "./query.ts";
 import { documentConditions } from "./query-keys.ts";
 import { type Paging, parsePaging } from "./query-paging.ts";
 import { withBulkDataRoot } from "./retrieve.ts";
@@ -30,7 +31,7 @@ export interface NonPatientQuery {
   readonly conditions: readonly DocumentCondition[];
   /** Tags to be answered beside those answered by default. */
   readonly included: "all" | ReadonlySet<string>;
-  readonly paging: Pick<Paging, "limit" | "offset" | "limited">;
+  readonly paging: Pick<Paging, "limit" | "offset" | "limited" | "count">;
   readonly warnings: readonly string[];
 }
 
@@ -49,19 +50,25 @@ export interface NonPatient {
   store(body: AsyncIterable<Buffer>, target: NonPatientTarget): Promise<NonPatientOutcome>;
   /** @throws ArchiveError `invalid-query` */
   query(category: NonPatientCategory, parameters: QueryParameters): NonPatientQuery;
-  /** The matches in the order of their storage, and whether there are more than the limit. */
+  /** The matches in the order of their storage, whether there are more than the limit, and their count when asked. */
   search(
     query: NonPatientQuery,
     urlOf: (path: string) => string,
-  ): Promise<{ answers: readonly SearchAnswer[]; more: boolean }>;
+  ): Promise<{ answers: readonly SearchAnswer[]; more: boolean; count: number | undefined }>;
+  /** Takes one out, for good: its bytes are swept. @throws ArchiveError `no-such-instance` */
+  remove(uid: NonPatientUid): Promise<void>;
   /** @throws ArchiveError `no-such-instance` */
   retrieve(uid: NonPatientUid): Promise<RetrievedNonPatient>;
   /** @throws ArchiveError `no-such-instance`, `no-such-bulk-data` */
   bulkData(uid: NonPatientUid, path: string): Promise<RetrievedNonPatient & { readonly value: ReadableBytes }>;
 }
 
-/** Answered by every search, where the instance has them; the others by includefield. Sequences are long. */
-const isByDefault = (tag: string, { vr }: { readonly vr: string }) => vr !== "SQ" && !tag.startsWith("0002");
+/** Answered by every search, where the instance has them; the others by includefield. Sequences and tables are long. */
+const isByDefault = (attribute: LevelDocumentAttribute) =>
+  attribute.vr !== "SQ" && attribute.InlineBinary === undefined;
+
+/** Instances that one search answers at most. */
+const largestLimit = 1000;
 
 /** Makes the use cases. */
 export function createNonPatient(
@@ -74,7 +81,7 @@ export function createNonPatient(
   async function locate({ category, sopInstanceUid }: NonPatientUid): Promise<NonPatientRow> {
     const row = await nonPatient.find(category, sopInstanceUid);
     if (row) return row;
-    throw new ArchiveError("no-such-instance", `There is no such instance among the ${category} of this archive.`);
+    throw absent(category);
   }
 
   function retrieved(row: NonPatientRow): RetrievedNonPatient {
@@ -94,15 +101,20 @@ export function createNonPatient(
     query: parseNonPatientQuery,
 
     search: async ({ category, conditions, included, paging }, urlOf) => {
+      const count = paging.count ? await nonPatient.count(category, conditions) : undefined;
       const rows = await nonPatient.search(category, conditions, { ...paging, limit: paging.limit + 1 });
       const answers = rows.slice(0, paging.limit).map(({ sopInstanceUid, attributes }): SearchAnswer => {
         const wanted = Object.entries(attributes).filter(
-          ([tag, attribute]) => included === "all" || included.has(tag) || isByDefault(tag, attribute),
+          ([tag, attribute]) => included === "all" || included.has(tag) || isByDefault(attribute),
         );
         const retrieveUrl = { vr: "UR", Value: [urlOf(`${category}/${sopInstanceUid}`)] };
         return { ...Object.fromEntries(wanted), [computed.retrieveUrl]: retrieveUrl };
       });
-      return { answers, more: rows.length > paging.limit };
+      return { answers, more: rows.length > paging.limit, count };
+    },
+
+    remove: async ({ category, sopInstanceUid }) => {
+      if (!(await nonPatient.remove(category, sopInstanceUid))) throw absent(category);
     },
 
     retrieve: async (uid) => retrieved(await locate(uid)),
@@ -118,9 +130,16 @@ export function createNonPatient(
   };
 }
 
+function absent(category: NonPatientCategory): ArchiveError {
+  return new ArchiveError("no-such-instance", `There is no such instance among the ${category} of this archive.`);
+}
+
 function parseNonPatientQuery(category: NonPatientCategory, parameters: QueryParameters): NonPatientQuery {
   const all = [...parameters];
+  const stray = all.find(([name]) => name === "orderby" || name === "cursor");
+  if (stray) throw new ArchiveError("invalid-query", `${stray[0]} is not a parameter of a search of ${category}.`);
   const { keys, rules, wanted } = readKeys(all);
+  const paging = parsePaging("instance", all);
   const { conditions, unmatched } = documentConditions(keys, rules);
   const fields = wanted
     .filter((field) => field !== "all")
@@ -129,8 +148,15 @@ function parseNonPatientQuery(category: NonPatientCategory, parameters: QueryPar
     category,
     conditions,
     included: wanted.includes("all") ? "all" : new Set([...fields, ...keys.map(({ path }) => path[0] ?? "")]),
-    paging: parsePaging("instance", all),
-    warnings: unmatched.map((tag) => `${notMatched} ${keywordOf(tag)}.`),
+    paging: {
+      ...paging,
+      limit: Math.min(paging.limit, largestLimit),
+      limited: paging.limited || paging.limit > largestLimit,
+    },
+    warnings: [
+      ...unmatched.map((tag) => `${notMatched} ${keywordOf(tag)}.`),
+      ...(rules.fuzzyMatching ? [literalNames] : []),
+    ],
   };
 }
 

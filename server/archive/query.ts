@@ -46,7 +46,7 @@ const mostAsterisks = 32;
 
 export const notMatched = "The attribute is not matched by this search, and was passed over:";
 const notAnswered = "The attribute is not answered by this search, and was left out:";
-const literalNames =
+export const literalNames =
   "The fuzzymatching parameter is not supported for items of sequences. Only literal matching has been performed.";
 
 /** Parameters that say how keys are matched (PS3.18 8.3.4.2, 8.3.4.5, 8.3.4.6). */

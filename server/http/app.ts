@@ -53,7 +53,7 @@ export function createWebDoor({ archive, log, viewer, baseUrl: baseUrlOptions, c
     await next();
   });
   if (cors) app.use(allowOrigins(cors));
-  app.use(refuseForeignPages(cors?.origins ?? []));
+  app.use(refuseForeignPages(cors?.origins ?? [], baseUrlOptions));
   app.use(refuseMalformedTarget);
   app.use(router.routes());
   app.use(router.allowedMethods());

@@ -41,9 +41,24 @@ export function nonPatientSearch(category: NonPatientCategory) {
   return async ({ accept, archive, query: parameters, urlOf }: Request<object>): Promise<Reply> => {
     const mediaType = chooseMediaType(accept);
     const query = archive.nonPatient.query(category, parameters);
-    const { answers, more } = await archive.nonPatient.search(query, urlOf);
-    const warnings = warningHeader(query.warnings, more && query.paging.limited, urlOf(""));
-    return searchReply(each(answers), mediaType, { ...revalidated, ...warnings });
+    const { answers, more, count } = await archive.nonPatient.search(query, urlOf);
+    const { limit, offset, limited } = query.paging;
+    const next = new URLSearchParams(parameters);
+    next.set("offset", `${offset + limit}`);
+    return searchReply(each(answers), mediaType, {
+      ...revalidated,
+      ...warningHeader(query.warnings, more && limited, urlOf("")),
+      ...(more && limit > 0 && { Link: `<${urlOf(category)}?${next.toString()}>; rel="next"` }),
+      ...(count !== undefined && { "X-Total-Count": `${count}` }),
+    });
+  };
+}
+
+/** Makes the handler of DELETE /{category}/{uid}, which PS3.18 does not have. */
+export function nonPatientRemove(category: NonPatientCategory) {
+  return async ({ archive, params }: Request<NonPatientParams>): Promise<Reply> => {
+    await archive.nonPatient.remove({ category, sopInstanceUid: params.uid });
+    return { status: 204 };
   };
 }
 

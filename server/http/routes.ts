@@ -8,7 +8,13 @@ import { checkCommitment, requestCommitment } from "./commitment.ts";
 import { docsHandler } from "./docs-page.ts";
 import { live, ready } from "./health.ts";
 import { openApiHandler } from "./openapi.ts";
-import { nonPatientBulkData, nonPatientRetrieve, nonPatientSearch, nonPatientStore } from "./non-patient.ts";
+import {
+  nonPatientBulkData,
+  nonPatientRemove,
+  nonPatientRetrieve,
+  nonPatientSearch,
+  nonPatientStore,
+} from "./non-patient.ts";
 import {
   bulkDataParams,
   frameParams,
@@ -48,6 +54,7 @@ import {
   described,
   describedOpenly,
   lively,
+  nonPatientRemoved,
   nonPatientRetrieved,
   nonPatientSearched,
   nonPatientStored,
@@ -201,6 +208,7 @@ function nonPatientRoutes(category: NonPatientCategory): Route[] {
     web("POST", one, nonPatientParams, `Store one of the ${name}`, nonPatientStored, store),
     web("GET", all, noParams, `Search for ${name}`, nonPatientSearched, nonPatientSearch(category)),
     web("GET", one, nonPatientParams, `Retrieve one of the ${name}`, nonPatientRetrieved, retrieve),
+    web("DELETE", one, nonPatientParams, `Delete one of the ${name}`, nonPatientRemoved, nonPatientRemove(category)),
     web(
       "GET",
       `${one}/bulkdata/*path`,

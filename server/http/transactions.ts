@@ -163,6 +163,8 @@ export const nonPatientStored: Transaction = {
 };
 export const nonPatientSearched: Transaction = {
   ...searched,
+  // They come in the order of their storage.
+  query: searched.query.filter(({ name }) => name !== "orderby" && name !== "cursor"),
   area: "Non-patient instances",
   section: "PS3.18 12.6",
 };
@@ -173,6 +175,13 @@ export const nonPatientRetrieved: Transaction = {
   query: contentNegotiation,
   responseTypes: [...dicomJson, "application/dicom", "application/dicom+xml", "multipart/related"],
   statuses: [...retrieved.statuses, ...ranged],
+};
+export const nonPatientRemoved: Transaction = {
+  ...nonPatientRetrieved,
+  section: "deletion",
+  query: [],
+  responseTypes: [],
+  statuses: [204, 404, ...anyArchive],
 };
 export const nonPatientValue: Transaction = {
   ...nonPatientRetrieved,

@@ -112,8 +112,23 @@ describe("CORS", () => {
       const read = await request(closed.url).get("/dicom-web/studies").set("Sec-Fetch-Site", site);
       assert.equal(read.status, 200);
     }
-    const own = await request(closed.url).post("/api/removed/1/restore").set("Sec-Fetch-Site", "same-origin");
-    assert.equal(own.status, 404);
+    const restore = (headers: Readonly<Record<string, string>>) =>
+      request(closed.url).post("/api/removed/1/restore").set(headers);
+    assert.equal((await restore({ "Sec-Fetch-Site": "same-origin", Origin: closed.url })).status, 404);
+    assert.equal((await restore({ Origin: closed.url })).status, 404);
+    assert.equal(
+      (
+        await restore({
+          Origin: "https://pacs.example",
+          "X-Forwarded-Proto": "https",
+          "X-Forwarded-Host": "pacs.example",
+        })
+      ).status,
+      404,
+    );
+    for (const origin of ["http://evil.example", "null", `${closed.url}0`]) {
+      assert.equal((await restore({ Origin: origin })).status, 403, origin);
+    }
     const untyped = await fetch(`${closed.url}/api/webhooks`, { method: "POST", body: new Blob(["{}"]) });
     assert.equal(untyped.status, 415);
   });

@@ -126,6 +126,42 @@ describe("non-patient instances", () => {
     assert.deepEqual(await (await get("hanging-protocols")).json(), []);
   });
 
+  it("leads on by a link, and counts", async () => {
+    const seen: unknown[] = [];
+    let url: string | undefined = `${server.url}/dicom-web/color-palettes?limit=1&count=true&includefield=ContentLabel`;
+    let total = "";
+    while (url !== undefined && seen.length < 20) {
+      const response: Response = await fetch(url);
+      const found: unknown = await response.json();
+      assert.ok(Array.isArray(found) && found.length === 1);
+      const dataSet = toDataSet(found[0]);
+      assert.equal(dataSet["00281201"], undefined, "tables are answered when they are asked for");
+      seen.push(first(dataSet, "00080018"));
+      total = response.headers.get("x-total-count") ?? "";
+      url = /^<([^>]*)>; rel="next"$/.exec(response.headers.get("link") ?? "")?.[1];
+    }
+    assert.equal(new Set(seen).size, seen.length);
+    assert.equal(total, `${seen.length}`);
+    for (const query of ["orderby=ContentLabel", "cursor=x"]) {
+      assert.equal((await get(`color-palettes?${query}`)).status, 400, query);
+    }
+    const fuzzy = await get("color-palettes?ContentCreatorName=Maler*&fuzzymatching=true");
+    assert.match(fuzzy.headers.get("warning") ?? "", /literal/);
+  });
+
+  it("are deleted for good, and their bytes are swept", async () => {
+    const gone = palette("GONE");
+    const path = `color-palettes/${gone.uid}`;
+    assert.equal((await post("color-palettes", gone.bytes)).status, 200);
+    const remove = () => fetch(`${server.url}/dicom-web/${path}`, { method: "DELETE" });
+    const row = await server.knex("non_patient_instance").where({ sop_instance_uid: gone.uid }).first("blob_key");
+    assert.equal((await remove()).status, 204);
+    assert.equal((await get(path)).status, 404);
+    assert.equal((await remove()).status, 404);
+    const swept = await server.knex("sweep").where({ blob_key: row.blob_key });
+    assert.equal(swept.length, 1);
+  });
+
   it("refuses a malformed search, naming the parameter", async () => {
     for (const query of ["NoSuchKeyword=1", "ContentDate=yesterday", "limit=x", "SOPInstanceUID=abc"]) {
       const response = await get(`color-palettes?${query}`);
