@@ -1,6 +1,6 @@
 /** Finds the files to import and makes an Instance of each that is one. */
 import { createReadStream } from "node:fs";
-import { open, readdir, readFile, realpath, stat } from "node:fs/promises";
+import { lstat, open, readdir, readFile, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 import { scanHeader } from "./import-header.ts";
@@ -116,11 +116,29 @@ export function fileInstance(path: string, byteLength: number, identifiers: Iden
   return instance;
 }
 
+/** Whether a path leads to a file that says of itself that it is a DICOMDIR; a name alone says nothing. */
+async function isDicomdir(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isFile() && (await readIdentifiers(path)) === "dicomdir";
+  } catch {
+    // The walk meets the same error, and reports it.
+    return false;
+  }
+}
+
+/**
+ * Where to look for what a named path stands for: a DICOMDIR for the folder of its file-set (PS3.10 8.6), which for a
+ * symbolic link is the folder of the file that it leads to; anything else for itself.
+ */
+async function placeOf(path: string): Promise<string> {
+  if (basename(path).toUpperCase() !== "DICOMDIR" || !(await isDicomdir(path))) return path;
+  return dirname((await lstat(path)).isSymbolicLink() ? await realpath(path) : path);
+}
+
 /** Walks `paths`, files and folders, and reads the header of every file, `width` at a time. Never throws for a file. */
 export async function findFiles(paths: readonly string[], width: number): Promise<FoundFiles> {
   const walk = new Walk();
-  // A DICOMDIR stands for the file-set beside it.
-  for (const path of paths) await walk.visit(basename(path).toUpperCase() === "DICOMDIR" ? dirname(path) : path);
+  for (const path of paths) await walk.visit(await placeOf(path));
   const found: FoundFiles = { instances: [], unusable: walk.unusable, hidden: walk.hidden, dicomdirs: 0 };
   const byPosition: Instance[] = [];
   await forEachParallel(walk.files.entries(), width, async ([position, { path, byteLength }]) => {

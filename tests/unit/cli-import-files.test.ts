@@ -150,6 +150,37 @@ describe("finding files to import", () => {
       assert.equal(all.dicomdirs, 1);
     });
 
+    it("beside something called DICOMDIR are taken only when that is a DICOMDIR", async () => {
+      const parent = join(folder, "b", "other");
+      const dicomdir = meta(explicitLittle, "1.2.840.10008.1.3.10");
+      for (const name of ["DICOMDIR", "dicomdir", "DicomDir"]) {
+        const path = join(parent, name);
+        const namesFound = async (): Promise<string[]> =>
+          (await findFiles([path], 1)).instances.map((instance) => relative(parent, instance.name));
+        await mkdir(path, { recursive: true });
+        await writeFile(join(parent, "neighbour"), Buffer.concat([meta(explicitLittle), dataSet]));
+        await writeFile(join(path, "own"), Buffer.concat([meta(explicitLittle), dataSet]));
+        assert.deepEqual(await namesFound(), [join(name, "own")], "a folder");
+        await rm(path, { recursive: true });
+        assert.deepEqual(await namesFound(), [], "nothing");
+        await writeFile(path, "a letter");
+        assert.deepEqual(await namesFound(), [], "some file");
+        await writeFile(path, Buffer.concat([meta(explicitLittle), dataSet]));
+        assert.deepEqual(await namesFound(), [name], "an instance");
+        await rm(path);
+        await mkdir(join(parent, "medium"));
+        await writeFile(join(parent, "medium", "DIR"), dicomdir);
+        await writeFile(join(parent, "medium", "IM1"), Buffer.concat([meta(explicitLittle), dataSet]));
+        await symlink(join(parent, "medium", "DIR"), path);
+        assert.deepEqual(await namesFound(), [join("medium", "IM1")], "a link to one elsewhere");
+        await rm(join(parent, "medium"), { recursive: true });
+        await rm(path);
+        await writeFile(path, dicomdir);
+        assert.deepEqual(await namesFound(), ["neighbour"], "a DICOMDIR");
+        await rm(parent, { recursive: true });
+      }
+    });
+
     it("are taken when named, hidden or not", async () => {
       const all = await findFiles([join(folder, ".DS_Store")], 1);
       assert.deepEqual([all.hidden, all.unusable.length], [0, 1]);
