@@ -2,12 +2,13 @@
 import { parseArgs } from "node:util";
 
 import type { Command } from "./command.ts";
-import { defaultUrl, parseServerUrl, sentence, unanswered } from "./import-arguments.ts";
+import { defaultUrl, parseServerUrl, sentence } from "./import-arguments.ts";
 import type { Instance } from "./import-instance.ts";
 import { report } from "./import-report.ts";
+import { withServer } from "./import-server.ts";
 import { storeAll } from "./import-store.ts";
 import { startProgress, type Progress } from "./progress.ts";
-import { ServerGone, StowClient } from "./stow-client.ts";
+import type { StowClient } from "./stow-client.ts";
 
 const connections = 4;
 
@@ -88,17 +89,7 @@ async function run(args: string[]): Promise<number> {
     console.log(usage);
     return 0;
   }
-  const client = new StowClient({ url, connections });
-  try {
-    await client.greet();
-    return await store(await makeDemonstration(), client, url);
-  } catch (error) {
-    if (!(error instanceof ServerGone)) throw error;
-    console.error(unanswered(url, error.message));
-    return 1;
-  } finally {
-    client.close();
-  }
+  return withServer(url, connections, async (client) => store(await makeDemonstration(), client, url));
 }
 
 /** `noctis demo`. */

@@ -23,11 +23,6 @@ function settings(): Config {
   }
 }
 
-/** What to tell when no server answers. */
-export function unanswered(url: URL, reason: string): string {
-  return `The server at ${shown(url)} does not answer: ${reason}. Is it running? Name another one by --url.`;
-}
-
 /** The DICOMweb root as a URL; an Error with a sentence for the user when it is none. */
 export function parseServerUrl(text: string): URL {
   const url = URL.parse(text);

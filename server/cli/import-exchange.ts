@@ -12,6 +12,8 @@ export interface Question {
   readonly headers: Readonly<Record<string, string | number>>;
   /** Makes the body anew for every attempt; its length must be the Content-Length header. */
   readonly body?: () => AsyncIterable<Uint8Array>;
+  /** Milliseconds that the whole answer may take; one that takes longer is not asked for again. */
+  readonly withinMs?: number;
   /** Told before each further attempt, so that what was counted for the last one can be taken back. */
   readonly onRetry?: () => void;
 }
@@ -22,6 +24,10 @@ export interface Reply {
   readonly body: Buffer;
   /** The ETag header. */
   readonly etag: string | undefined;
+  /** The Content-Type header without its parameters, in small letters; empty when there is none. */
+  readonly mediaType: string;
+  /** The Location header. */
+  readonly location: string | undefined;
 }
 
 /** How often and how patiently. */
@@ -40,6 +46,11 @@ export const defaultRetryPolicy: RetryPolicy = { attempts: 6, firstPauseMs: 500,
 /** Every attempt ended without an answer. `message` is a phrase such as "connection refused". */
 export class ConnectionFailed extends Error {
   override readonly name = "ConnectionFailed";
+}
+
+/** The answer to a question took longer than it may. */
+class AnswerLate extends Error {
+  override readonly name = "AnswerLate";
 }
 
 const longestPauseMs = 30_000;
@@ -63,6 +74,7 @@ const phrases: Readonly<Record<string, string>> = {
   EPIPE: "the connection was broken off",
   ENOTFOUND: "the host is not known",
   ETIMEDOUT: "no answer in time",
+  EPROTO: "it does not speak TLS",
   EHOSTUNREACH: "the host cannot be reached",
 };
 
@@ -71,6 +83,7 @@ function phrase(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return phrase(error.errors[0]);
   if (!(error instanceof Error)) return "the connection failed";
   const code = "code" in error ? String(error.code) : "";
+  if (code.startsWith("HPE_")) return "what it answers is no HTTP";
   return phrases[code] ?? (error.message === "" ? "the connection failed" : error.message);
 }
 
@@ -126,7 +139,8 @@ export class Exchange {
         pauseMs = retryAfterMs(reply.retryAfter) ?? pauseMs;
       } catch (error) {
         if (error instanceof InstanceUnreadable) throw error;
-        if (attempt >= attempts) throw new ConnectionFailed(phrase(error), { cause: error });
+        if (attempt >= attempts || error instanceof AnswerLate)
+          throw new ConnectionFailed(phrase(error), { cause: error });
       }
       question.onRetry?.();
       // Spread out, so that parallel connections do not come back all at once.
@@ -148,9 +162,18 @@ export class Exchange {
     const answer = new Promise<Attempt>((resolve, reject) => {
       request.once("response", (response) => {
         answered = true;
-        const { etag, "retry-after": retryAfter } = response.headers;
-        read(response).then((body) => resolve({ status: response.statusCode ?? 0, body, etag, retryAfter }), reject);
+        const { etag, location, "retry-after": retryAfter, "content-type": type = "" } = response.headers;
+        const status = response.statusCode ?? 0;
+        const mediaType = type.replace(/;.*/u, "").trim().toLowerCase();
+        read(response).then((body) => resolve({ status, body, etag, mediaType, location, retryAfter }), reject);
       });
+      if (question.withinMs !== undefined) {
+        const deadline = setTimeout(() => {
+          reject(new AnswerLate("no answer in time"));
+          request.destroy();
+        }, question.withinMs);
+        request.once("close", () => clearTimeout(deadline));
+      }
       // A server may answer before it has taken the whole body, and then close: that answer counts, not the broken pipe.
       request.on("error", (error) => (answered ? undefined : reject(failure ?? error)));
     });

@@ -2,12 +2,13 @@
 import { parseArgs } from "node:util";
 
 import type { Command } from "./command.ts";
-import { defaultUrl, parseConnections, parseServerUrl, sentence, unanswered } from "./import-arguments.ts";
+import { defaultUrl, parseConnections, parseServerUrl, sentence } from "./import-arguments.ts";
 import { findFiles, type FoundFiles } from "./import-files.ts";
 import { count, report } from "./import-report.ts";
+import { withServer } from "./import-server.ts";
 import { askPresence, storeAll } from "./import-store.ts";
 import { startProgress, type Progress } from "./progress.ts";
-import { ServerGone, StowClient } from "./stow-client.ts";
+import type { StowClient } from "./stow-client.ts";
 
 const headersAtOnce = 16;
 
@@ -90,19 +91,13 @@ async function run(args: string[]): Promise<number> {
     console.log(usage);
     return 0;
   }
-  const client = new StowClient({ url: parsed.url, connections: parsed.connections });
-  try {
-    await client.greet();
-    const found = await findFiles(parsed.paths, headersAtOnce);
+  const { url, connections, paths } = parsed;
+  const send = parsed.dryRun ? dryRun : sendAll;
+  return withServer(url, connections, async (client) => {
+    const found = await findFiles(paths, headersAtOnce);
     console.error(`Found ${count(found.instances.length, "DICOM file")}.`);
-    return await (parsed.dryRun ? dryRun : sendAll)(found, client, parsed.connections);
-  } catch (error) {
-    if (!(error instanceof ServerGone)) throw error;
-    console.error(unanswered(parsed.url, error.message));
-    return 1;
-  } finally {
-    client.close();
-  }
+    return send(found, client, connections);
+  });
 }
 
 /** `noctis import`. */

@@ -5,10 +5,13 @@ import { sentence } from "./import-arguments.ts";
 import { ConnectionFailed, Exchange, type Reply, type RetryPolicy } from "./import-exchange.ts";
 import { type Identifiers, InstanceUnreadable, notStored, type Instance, type Outcome } from "./import-instance.ts";
 import { matchOutcomes, parseJson, readStoreResponse, trimUid } from "./import-outcomes.ts";
+import { faultOfSearch, NoDicomWeb } from "./import-probe.ts";
 
 const dicomJson = "application/dicom+json";
 const sopInstanceUidTag = "00080018";
 const pageSize = 1000;
+/** A search for one study takes milliseconds; what is silent for longer is no archive that could take files. */
+const probeMs = 10_000;
 
 /** Told of every byte written; a negative number takes back what must be sent again. */
 export type ByteListener = (delta: number) => void;
@@ -126,11 +129,17 @@ export class StowClient {
     return status === 200 ? /^"([0-9a-f]{64})"$/.exec(etag)?.[1] : undefined;
   }
 
+  /** Throws NoDicomWeb when the server cannot be one, ServerGone when nothing answers within `withinMs`. */
+  async probe(withinMs = probeMs): Promise<void> {
+    const fault = faultOfSearch(await this.greet(withinMs));
+    if (fault !== undefined) throw new NoDicomWeb(fault);
+  }
+
   /** Resolves when the server answers anything at all; throws ServerGone after a few attempts. */
-  async greet(): Promise<void> {
-    const headers = { accept: dicomJson };
+  async greet(withinMs?: number): Promise<Reply> {
+    const question = { method: "GET", url: this.#under("studies?limit=1"), headers: { accept: dicomJson } } as const;
     try {
-      await this.#exchange.ask({ method: "GET", url: this.#under("studies?limit=1"), headers }, 3);
+      return await this.#exchange.ask({ ...question, ...(withinMs !== undefined && { withinMs }) }, 3);
     } catch (error) {
       throw new ServerGone(sentence(error), { cause: error });
     }
