@@ -24,6 +24,11 @@ export function keywordOf(tag: string): string {
   return entryOfTag(Number.parseInt(tag, 16))?.keyword ?? tag;
 }
 
+/** The keywords of a path, joined by dots. */
+export function pathInWords(path: readonly string[]): string {
+  return path.map(keywordOf).join(".");
+}
+
 /** What a client wrote, quoted and cut for a sentence. */
 export function shown(text: string): string {
   return JSON.stringify(text.slice(0, 64));

@@ -14,12 +14,20 @@ export interface MatchedAttribute {
 
 const levels: readonly Level[] = ["study", "series", "instance"];
 
-/** Those of `level` and of the levels above it (PS3.18 10.6.1.2); of sequences it is their items that are matched. */
+/** Those of `level` and of the levels above it (PS3.18 10.6.1.2) that have a value of their own to match. */
 export function matchedAttributes(level: SearchLevel): readonly MatchedAttribute[] {
-  const isMatched = ({ tag, vr }: MatchedAttribute) => isMatchedVr(vr) && !neverMatched.has(tag);
-  if (level === "patient") return [...patientAttributes.values()].filter(isMatched);
-  const kept = levels.filter((each) => !isBelow(each, level)).flatMap((each) => attributesOfLevel[each]);
-  return [...kept.filter(isMatched), ...countedAttributes(level)];
+  const matched = keptAttributes(level).filter(({ tag, vr }) => isMatchedVr(vr) && !neverMatched.has(tag));
+  return level === "patient" ? matched : [...matched, ...countedAttributes(level)];
+}
+
+/** The sequences of `level` and of the levels above it: the attributes of their items can be keys. */
+export function matchedSequences(level: SearchLevel): readonly MatchedAttribute[] {
+  return keptAttributes(level).filter(({ vr }) => vr === "SQ");
+}
+
+function keptAttributes(level: SearchLevel): readonly MatchedAttribute[] {
+  if (level === "patient") return [...patientAttributes.values()];
+  return levels.filter((each) => !isBelow(each, level)).flatMap((each) => attributesOfLevel[each]);
 }
 
 function countedAttributes(level: Level): readonly MatchedAttribute[] {

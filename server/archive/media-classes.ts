@@ -79,8 +79,10 @@ const table: Readonly<Record<string, Media>> = {
   "video/mpeg2": mpeg2,
 };
 
-/** Media types that can be wrapped, for messages. */
-export const mediaTypes = ["application/pdf", "image/jpeg", "image/jp2", "video/mp4", "model/stl"] as const;
+/** Media types that can be wrapped, each by its first name, for messages and documents. */
+export const mediaTypes: readonly string[] = [
+  ...new Set(Object.values(table).map(({ mediaType }) => mediaType.toLowerCase())),
+];
 
 /** Every media type that can be wrapped. */
 export const mediaByType: ReadonlyMap<string, Media> = new Map(Object.entries(table));

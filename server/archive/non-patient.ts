@@ -7,7 +7,7 @@ import type { DocumentCondition } from "../../storage/catalog-match.ts";
 import type { NonPatientRow } from "../../storage/catalog-non-patient.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
-import { keywordOf, tagOf } from "./attribute-name.ts";
+import { tagOf } from "./attribute-name.ts";
 import { computed } from "./attributes.ts";
 import type { NonPatientCategory } from "./non-patient-categories.ts";
 import { createNonPatientStore, type NonPatientOutcome, type NonPatientTarget } from "./non-patient-store.ts";
@@ -153,10 +153,7 @@ function parseNonPatientQuery(category: NonPatientCategory, parameters: QueryPar
       limit: Math.min(paging.limit, largestLimit),
       limited: paging.limited || paging.limit > largestLimit,
     },
-    warnings: [
-      ...unmatched.map((tag) => `${notMatched} ${keywordOf(tag)}.`),
-      ...(rules.fuzzyMatching ? [literalNames] : []),
-    ],
+    warnings: [...unmatched.map((path) => `${notMatched} ${path}.`), ...(rules.fuzzyMatching ? [literalNames] : [])],
   };
 }
 

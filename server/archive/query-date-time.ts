@@ -1,8 +1,7 @@
 /** Keys of VR DT (PS3.4 C.2.2.2.5.3), and offsets from UTC. */
 import type { RangeMatch } from "../../storage/catalog-match.ts";
-import { ArchiveError } from "../errors.ts";
 import { toDate, toTime } from "./index-values.ts";
-import { requireOrder } from "./query-range.ts";
+import { refuse, requireOrder } from "./query-range.ts";
 
 /** What a DT key asks for: in UTC when it, or the request, names an offset, else as the values are written. */
 export interface DateTimeRange {
@@ -40,7 +39,11 @@ export function dateTimeRange(name: string, value: string, zone: number | undefi
     requireOrder(name, match);
     return { inUtc, match };
   }
-  throw new ArchiveError("invalid-query", `${name} is neither a value of its VR nor a range of two.`);
+  return refuse(
+    name,
+    "date and time",
+    "YYYYMMDDHHMMSS, +HHMM behind it where it is not local, or two joined by a hyphen",
+  );
 }
 
 /** Every way to take a key for two ends: split at a hyphen, last of all for one value. */

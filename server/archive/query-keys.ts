@@ -2,7 +2,7 @@
 import type { Condition, DocumentCondition, NameWord } from "../../storage/catalog-match.ts";
 import { entryOfTag } from "../dicom/dictionary.ts";
 import { ArchiveError } from "../errors.ts";
-import { keywordOf } from "./attribute-name.ts";
+import { keywordOf, pathInWords } from "./attribute-name.ts";
 import { attributeByTag, type Level, type LevelAttribute, patientAttributes, type SearchLevel } from "./attributes.ts";
 import { isBelow } from "./levels.ts";
 import { literalWords, nameWords } from "./name-keys.ts";
@@ -15,7 +15,7 @@ import { combinedRange, dateRange, datesWithTimes, requireOrder, timeRange, wide
 /** The conditions of keys, and those that are not matched. */
 export interface MatchedKeys {
   readonly conditions: readonly Condition[];
-  /** Tags of keys that were passed over. */
+  /** Keys that were passed over: keywords joined by dots. */
   readonly unmatched: readonly string[];
   /** Whether a name in an item of a sequence was matched literally though fuzzy matching was asked for. */
   readonly literalNames: boolean;
@@ -49,7 +49,7 @@ export function matchKeys(level: SearchLevel, keys: readonly Key[], rules: Match
     if (computed && level !== "patient" && !isBelow(computed.level, level)) {
       conditions.push(...computed.conditionsOf(key, rules));
     } else if (!attribute || isBelow(attribute.level, level === "patient" ? "study" : level)) {
-      if (!isUniversal(key)) unmatched.push(tag);
+      if (!isUniversal(key)) unmatched.push(pathInWords(key.path));
     } else {
       const words = rules.fuzzyMatching && !asksForEmpty(key, rules) ? wordsOf(attribute, key) : [];
       if (words.length > 0) conditions.push({ level: attribute.level, nameWords: words });
@@ -150,7 +150,7 @@ function leaf(tag: string, key: Key, rules: MatchingRules, unmatched: string[]):
   }
   const as = valueKindOf(vr);
   if (as === undefined) {
-    unmatched.push(tag);
+    unmatched.push(pathInWords(key.path));
     return [];
   }
   const matches = matchesOf(vr, key.name, key.value, rules.multipleValueMatching);

@@ -25,19 +25,27 @@ type Parser = (text: string) => string | null;
 
 /** A key of VR DA: one date, or two joined by a hyphen of which one may be missing. @throws ArchiveError `invalid-query` */
 export function dateRange(name: string, value: string): KeyRange {
-  return splitRange(name, value, toDate, toDate);
+  return splitRange(value, toDate, toDate) ?? refuse(name, "date", "YYYYMMDD or YYYYMMDD-YYYYMMDD");
 }
 
 /** A key of VR TM; what the last time leaves out is included. @throws ArchiveError `invalid-query` */
 export function timeRange(name: string, value: string): KeyRange {
-  return splitRange(name, value, toTime, toLatestTime);
+  return splitRange(value, toTime, toLatestTime) ?? refuse(name, "time", "HHMMSS or HHMMSS-HHMMSS");
 }
 
-function splitRange(name: string, value: string, earliest: Parser, latest: Parser): KeyRange {
+function splitRange(value: string, earliest: Parser, latest: Parser): KeyRange | undefined {
   const [from = "", to, ...more] = value.split("-");
-  const range = more.length > 0 ? undefined : rangeOf(from, to, earliest, latest);
-  if (range) return range;
-  throw new ArchiveError("invalid-query", `${name} is neither a value of its VR nor a range of two.`);
+  return more.length > 0 ? undefined : rangeOf(from, to, earliest, latest);
+}
+
+/**
+ * Refuses a key that is neither a value nor a range.
+ * @param what what its values are
+ * @param form how they are written
+ * @throws ArchiveError `invalid-query`
+ */
+export function refuse(name: string, what: string, form: string): never {
+  throw new ArchiveError("invalid-query", `${name} is neither a ${what} nor a range of two: it is written ${form}.`);
 }
 
 /** Undefined when an end is ill-formed, or when both are missing. */

@@ -81,7 +81,7 @@ export function parseQuery(
     tagFields,
     passedOver: matched.unmatched.length + unanswered.length + included.ofMetadata.size > 0,
     warnings: [
-      ...matched.unmatched.map((tag) => `${notMatched} ${keywordOf(tag)}.`),
+      ...matched.unmatched.map((path) => `${notMatched} ${path}.`),
       ...tagged.warnings,
       ...(matched.literalNames ? [literalNames] : []),
       ...unanswered

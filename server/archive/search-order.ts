@@ -4,7 +4,14 @@ import { z } from "zod";
 import type { OrderKey, Position } from "../../storage/catalog-order.ts";
 import { ArchiveError } from "../errors.ts";
 import { keywordOf, tagOf } from "./attribute-name.ts";
-import { attributeByTag, type Level, type LevelAttribute, patientAttributes, type SearchLevel } from "./attributes.ts";
+import {
+  attributeByTag,
+  type Level,
+  type LevelAttribute,
+  levelAttributes,
+  patientAttributes,
+  type SearchLevel,
+} from "./attributes.ts";
 import { toDate } from "./index-values.ts";
 
 /** A key of an order, and the schema of its values. */
@@ -36,13 +43,14 @@ const newestFirst: Readonly<Record<Level, readonly SortKey[]>> = {
  * @throws ArchiveError `invalid-query`
  */
 export function orderOf(level: SearchLevel, orderby: readonly string[]): readonly SortKey[] {
-  const above: readonly Level[] = level === "patient" ? ["study"] : levels.slice(0, levels.indexOf(level) + 1);
+  const above = levelsOf(level);
   const wanted = orderby.map((field) => {
     const descending = field.startsWith("-");
     const tag = tagOf(descending ? field.slice(1) : field, "orderby");
     const attribute = (level === "patient" ? patientAttributes : attributeByTag).get(tag);
     if (attribute?.column !== undefined && above.includes(attribute.level)) return sortKey(attribute, descending);
-    throw new ArchiveError("invalid-query", `orderby names ${keywordOf(tag)}, by which this search cannot be ordered.`);
+    const all = orderKeywords(level).join(", ");
+    throw new ArchiveError("invalid-query", `orderby names ${keywordOf(tag)}, which is none of what it takes: ${all}.`);
   });
   const keys = new Map<string, SortKey>();
   for (const each of [...wanted, ...above.flatMap((one) => newestFirst[one])]) {
@@ -50,6 +58,17 @@ export function orderOf(level: SearchLevel, orderby: readonly string[]): readonl
     if (!keys.has(name)) keys.set(name, each);
   }
   return [...keys.values()];
+}
+
+/** What `orderby` takes in a search at `level`: keywords of attributes of that level and of those above. */
+export function orderKeywords(level: SearchLevel): readonly string[] {
+  const attributes = level === "patient" ? [...patientAttributes.values()] : levelAttributes;
+  const above = levelsOf(level);
+  return attributes.flatMap((one) => (one.column !== undefined && above.includes(one.level) ? [one.keyword] : []));
+}
+
+function levelsOf(level: SearchLevel): readonly Level[] {
+  return level === "patient" ? ["study"] : levels.slice(0, levels.indexOf(level) + 1);
 }
 
 /** Where a search goes on. */

@@ -73,6 +73,7 @@ function card(route: Route, base: string): string {
   const shownPath = escaped(path).replaceAll(/[:*](\w+)/g, "<var>{$1}</var>");
   const named = query.filter(({ isAttribute }) => !isAttribute);
   const attributes = query.filter(({ isAttribute }) => isAttribute);
+  const sequences = query.flatMap((parameter) => parameter.sequences ?? []);
   const inPath = pathParameters(route).map(({ name, description }) => row(String(name), String(description), "path"));
   const inQuery = named.map((parameter) => row(parameter.name, parameter.meaning, queryPlace(parameter)));
   const parameters = [...inPath, ...inQuery];
@@ -83,6 +84,7 @@ function card(route: Route, base: string): string {
 <p class="section">${escaped(section)}</p>
 ${parameters.length > 0 ? `<h3>Parameters</h3><table>${parameters.join("")}</table>` : ""}
 ${attributes.length > 0 ? `<h3>Attributes matched here</h3><p class="chips">${attributes.map(chip).join(" ")}</p>` : ""}
+${sequences.length > 0 ? `<h3>Attributes of items matched here</h3><p class="chips">${codes(sequences.map((name) => `${name}.<attribute>`))}</p>` : ""}
 ${requestTypes.length > 0 ? `<h3>Content-Type</h3><p class="chips">${codes(requestTypes)}</p>` : ""}
 ${responseTypes.length > 0 ? `<h3>Accept</h3><p class="chips">${codes(responseTypes)}</p>` : ""}
 <h3>Statuses</h3><table>${rows.join("")}</table>

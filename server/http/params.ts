@@ -24,10 +24,10 @@ const mostFrames = 10_000;
 /** PS3.18 10.4.1.1.6: frame numbers from 1 on, joined by comma. */
 const frameList = z
   .string()
-  .regex(/^[1-9]\d{0,8}(,[1-9]\d{0,8})*$/, "is not a list of frame numbers from 1 on, joined by comma")
+  .regex(/^[1-9]\d{0,8}(,[1-9]\d{0,8})*$/, "are not numbers from 1 on, joined by comma")
   .meta({ description: "Frame numbers from 1 on, joined by comma.", examples: ["1"] })
   .transform((text) => text.split(",").map(Number))
-  .refine((numbers) => numbers.length <= mostFrames, `names more than ${mostFrames} frames`);
+  .refine((numbers) => numbers.length <= mostFrames, `are more than ${mostFrames}`);
 
 export const frameParams = instanceParams.extend({ frames: frameList });
 

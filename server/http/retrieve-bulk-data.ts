@@ -52,8 +52,12 @@ export function allBulkDataHandler(which: "all" | "pixel data") {
     const values = found.values[Symbol.asyncIterator]();
     const first = await values.next();
     if (first.done === true) {
-      const what = which === "all" ? "value that is not in the metadata" : "pixel data";
-      throw new ArchiveError("no-such-bulk-data", `There is no ${what} here.`);
+      const owner = "instance" in params ? "The instance" : "series" in params ? "The series" : "The study";
+      const fault =
+        which === "all"
+          ? "has no bulk data: its metadata hold every value that it has, and /metadata answers them"
+          : "has no pixel data";
+      throw new ArchiveError("no-such-bulk-data", `${owner} ${fault}.`);
     }
     const begun: LocatedBulkData = first.value;
     const rest = { [Symbol.asyncIterator]: () => values };

@@ -20,6 +20,8 @@ export interface QueryParameter {
   readonly example?: string;
   /** Whether it is one of the many attributes that a search matches. */
   readonly isAttribute?: boolean;
+  /** Of a parameter that stands for any attribute: sequences whose items are matched. */
+  readonly sequences?: readonly string[];
 }
 
 /** What routes of one transaction have in common. */

@@ -8,12 +8,14 @@ import { tagRequest } from "./query-tags.ts";
 import { renderingQuery, thumbnailQuery } from "./rendering-options.ts";
 import type { QueryParameter, Transaction } from "./route.ts";
 import { wadoUriParameters } from "./wado-uri-query.ts";
-import { attributeParameters } from "./search-attributes.ts";
+import { searchParameters } from "./search-attributes.ts";
 
 /** Answered by every route whose handler reaches the archive. */
 export const anyArchive = [500, 503];
 
 const dicomJson = ["application/dicom+json", "application/json"];
+/** A Native DICOM Model document a part (PS3.18 8.7.3.2). */
+const xmlParts = 'multipart/related; type="application/dicom+xml"';
 const octets = ["multipart/related", "application/octet-stream"];
 
 export const nothing = { query: [], requestTypes: [] } as const;
@@ -52,7 +54,7 @@ const searched: Transaction = {
   section: "PS3.18 10.6",
   query: searchQuery,
   requestTypes: [],
-  responseTypes: dicomJson,
+  responseTypes: [...dicomJson, xmlParts],
   statuses: [200, 406, ...anyArchive],
 };
 
@@ -66,7 +68,7 @@ export const searchedAt: Readonly<Record<SearchLevel, Transaction>> = {
 };
 
 function searchedFor(level: SearchLevel, section = searched.section): Transaction {
-  return { ...searched, section, query: [...searchQuery, ...attributeParameters(level)] };
+  return { ...searched, section, query: searchParameters(level) };
 }
 
 /** Answers of a GET to a Range (RFC 9110 14). */
@@ -97,7 +99,7 @@ export const retrievedMetadata: Transaction = {
   ...retrieved,
   query: contentNegotiation,
   section: "PS3.18 10.4.1.1.2",
-  responseTypes: [...dicomJson, "multipart/related", "application/dicom+xml"],
+  responseTypes: [...dicomJson, xmlParts, "application/dicom+xml"],
 };
 export const retrievedFrames: Transaction = {
   ...retrieved,

@@ -42,7 +42,7 @@ const hostile: readonly string[] = [
 /** Characters that no answer may hold: of SQL, of a stack trace, of a path on the machine. */
 const leaks = /\bselect\b|\binsert\b|at .+\.ts:\d|node_modules|\/tmp\/|\/home\//i;
 
-const problemDocument = z.object({ status: z.number(), code: z.string(), detail: z.string().min(10).max(500) }).loose();
+const problemDocument = z.object({ status: z.number(), code: z.string(), detail: z.string().min(10).max(700) }).loose();
 
 interface Answer {
   readonly status: number;

@@ -4,6 +4,7 @@ import { after, before, describe, it } from "node:test";
 import { SaxesParser } from "saxes";
 import request from "supertest";
 import { z } from "zod";
+import { mediaByType } from "../../server/archive/media-classes.ts";
 import { operationId } from "../../server/http/route.ts";
 import { dicomWebRoot, routes } from "../../server/http/routes.ts";
 import { requirement } from "../support/require.ts";
@@ -71,6 +72,17 @@ describe("Retrieve Capabilities (PS3.18 8.9)", () => {
     assert.match(text, /<resource path="\{study\}"><param name="study" style="template" required="true"\/>/);
   });
 
+  it("lists every media type that can be stored, and every one in which matches are answered", () => {
+    const at = (method: string, path: string) => routes.find((one) => one.method === method && one.path.endsWith(path));
+    const storable = at("POST", "/studies")?.requestTypes ?? [];
+    const wrapped = new Set([...mediaByType.values()].map(({ mediaType }) => mediaType.toLowerCase()));
+    for (const type of [...wrapped, "video/mpeg"]) assert.ok(storable.includes(type), type);
+    for (const path of ["/patients", "/studies", "/studies/:study/series", "/instances"]) {
+      const types = at("GET", path)?.responseTypes ?? [];
+      assert.ok(types.includes('multipart/related; type="application/dicom+xml"'), path);
+    }
+  });
+
   it("answers JSON with the same content, and 406 for what it is not available as", async () => {
     for (const type of ["application/json", "application/vnd.sun.wadl+json"]) {
       const { status, headers, text } = await request(server.url).options("/dicom-web").set("Accept", type).buffer();
@@ -124,7 +136,7 @@ describe("Retrieve Capabilities (PS3.18 8.9)", () => {
 
 const schemaObject = z.record(z.string(), z.unknown());
 const mediaTypes = z.record(
-  z.string().regex(/^[\w.+-]+\/[\w.+*-]+$/),
+  z.string().regex(/^[\w.+-]+\/[\w.+*-]+(; type="[\w./+-]+")?$/),
   z.object({ schema: schemaObject.optional() }).loose(),
 );
 const parameter = z.strictObject({
@@ -204,6 +216,30 @@ describe("/api/openapi.json", () => {
     }
     const count = Object.values(paths).reduce((sum, operations) => sum + Object.keys(operations).length, 0);
     assert.equal(count, routes.length);
+  });
+
+  it("names the sequences whose items are matched, and what orderby takes, at each level", () => {
+    const meaningOf = (path: string, name: string) =>
+      document().paths[path]?.get?.parameters.find((one) => one.name === name)?.description ?? "";
+    const cases = [
+      ["/dicom-web/patients", ["OtherPatientIDsSequence"], ["RequestAttributesSequence"], ["PatientID"], ["StudyDate"]],
+      ["/dicom-web/studies", ["ProcedureCodeSequence"], ["RequestAttributesSequence"], ["StudyDate"], ["Modality"]],
+      ["/dicom-web/series", ["RequestAttributesSequence"], ["ConceptNameCodeSequence"], ["Modality"], ["SOPClassUID"]],
+      [
+        "/dicom-web/instances",
+        ["ConceptNameCodeSequence", "RequestAttributesSequence"],
+        [],
+        ["InstanceNumber"],
+        ["Rows"],
+      ],
+    ] as const;
+    for (const [path, sequences, noSequences, keys, noKeys] of cases) {
+      const [attribute, orderby] = [meaningOf(path, "attribute"), meaningOf(path, "orderby")];
+      for (const name of sequences) assert.ok(attribute.includes(name), `${path} ${name}`);
+      for (const name of noSequences) assert.ok(!attribute.includes(name), `${path} ${name}`);
+      for (const name of keys) assert.match(orderby, new RegExp(`[ :]${name}[,.]`));
+      for (const name of noKeys) assert.doesNotMatch(orderby.split("Here:")[1] ?? "", new RegExp(`[ :]${name}[,.]`));
+    }
   });
 
   it("has no two operations of one name, nor two parameters of one name in an operation", () => {

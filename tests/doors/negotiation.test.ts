@@ -172,6 +172,14 @@ describe("content negotiation", () => {
     assert.equal(overridden.status, 200);
   });
 
+  it("says what a list of frames is", async () => {
+    for (const list of ["0", "1,,2", "one"]) {
+      const answer = await fetch(`${server.url}${files.rle.path}/frames/${list}`);
+      assert.equal(answer.status, 400);
+      assert.match(await answer.text(), /The frames in the address are not numbers from 1 on, joined by comma\./);
+    }
+  });
+
   it("refuses bad input with a problem document, within 100 ms", async () => {
     const ranges = Array.from({ length: 1000 }, (_, index) => `image/x${index};q=0.5`).join(", ");
     const { path } = files.rle;

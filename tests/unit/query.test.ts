@@ -72,6 +72,31 @@ describe("query", () => {
     }
   });
 
+  it("names the whole path of a key that is passed over", () => {
+    for (const name of ["RequestAttributesSequence.ScheduledProcedureStepID", "00400275.00400009"]) {
+      const { warnings } = parse([[name, "1"]]);
+      assert.match(warnings.join(), /passed over: RequestAttributesSequence\.ScheduledProcedureStepID\.$/);
+    }
+    const { warnings } = parse([["ProcedureCodeSequence.00420011", "1"]]);
+    assert.match(warnings.join(), /passed over: ProcedureCodeSequence\.EncapsulatedDocument\.$/);
+  });
+
+  it("says how dates and times are written", () => {
+    const cases = [
+      ["StudyDate", "2024-03-19", "a date nor a range of two: it is written YYYYMMDD or YYYYMMDD-YYYYMMDD."],
+      ["StudyDate", "2024", "a date nor a range of two: it is written YYYYMMDD or YYYYMMDD-YYYYMMDD."],
+      ["StudyTime", "9", "a time nor a range of two: it is written HHMMSS or HHMMSS-HHMMSS."],
+      ["AcquisitionDateTime", "now", "a date and time nor a range of two: it is written YYYYMMDDHHMMSS, +HHMM "],
+    ] as const;
+    for (const [name, value, words] of cases) {
+      assert.throws(
+        () => parse([[name, value]], { level: "instance" }),
+        (error) => error instanceof ArchiveError && error.message.startsWith(`${name} is neither ${words}`),
+        value,
+      );
+    }
+  });
+
   it("passes over an attribute that is not matched, with a warning that names it", () => {
     const cases: readonly [name: string, scope: SearchScope, named: string][] = [
       ["PixelData", { level: "instance" }, "PixelData"],
@@ -80,8 +105,8 @@ describe("query", () => {
       ["deadbeef", { level: "study" }, "DEADBEEF"],
       ["SeriesNumber", { level: "study" }, "SeriesNumber"],
       ["InstanceNumber", { level: "series" }, "InstanceNumber"],
-      ["RequestAttributesSequence.PatientID", { level: "study" }, "RequestAttributesSequence"],
-      ["RequestAttributesSequence.00091001", { level: "series" }, "00091001"],
+      ["RequestAttributesSequence.PatientID", { level: "study" }, "RequestAttributesSequence.PatientID"],
+      ["RequestAttributesSequence.00091001", { level: "series" }, "RequestAttributesSequence.00091001"],
     ];
     for (const [name, scope, named] of cases) {
       const { search, warnings } = parse([[name, "1"]], scope);

@@ -1,7 +1,7 @@
 /** Orders and cursors of searches: what becomes of orderby, and what a forged cursor comes to. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { fromCursor, orderOf, toCursor } from "../../server/archive/search-order.ts";
+import { fromCursor, orderKeywords, orderOf, toCursor } from "../../server/archive/search-order.ts";
 
 const refused = { code: "invalid-query" };
 
@@ -34,6 +34,11 @@ describe("the order of a search", () => {
       assert.throws(() => orderOf("study", [field]), refused, field);
     }
     assert.throws(() => orderOf("patient", ["StudyDate"]), refused);
+    for (const level of ["patient", "study", "series", "instance"] as const) {
+      for (const keyword of orderKeywords(level)) assert.ok(orderOf(level, [`-${keyword}`])[0]?.descending, keyword);
+      const words = new RegExp(`Rows, which is none of what it takes: ${orderKeywords(level).join(", ")}\\.$`);
+      assert.throws(() => orderOf(level, ["Rows"]), words);
+    }
   });
 });
 
