@@ -1,15 +1,34 @@
 /** The settings: read from process.env here alone; one schema; every fault is reported together. */
+import { isIP } from "node:net";
 import path from "node:path";
 import { z } from "zod";
+import { mistypedNames } from "./config-names.ts";
 
 /** A whole number; one message for whatever it is not. */
 function wholeNumber(from: number, to: number) {
   const message = `must be a whole number from ${from} to ${to}`;
-  return z.coerce.number(message).int(message).min(from, message).max(to, message);
+  const number = z.number().min(from, message).max(to, message);
+  return z.string().trim().regex(/^\d+$/, message).transform(Number).pipe(number);
+}
+
+/** One of several words. */
+function word<const Words extends readonly [string, string, ...string[]]>(...words: Words) {
+  return z.enum(words, `must be ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`);
+}
+
+/** An IP address, or a host name by its letters (RFC 1123 2.1), whose last label is no number. */
+function isHost(text: string): boolean {
+  return isIP(text) !== 0 || /^(?:[a-z0-9_-]+\.)*[a-z0-9_-]*[a-z_-][a-z0-9_-]*$/i.test(text);
 }
 
 const port = wholeNumber(0, 65_535);
-const level = z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]);
+const host = z.string().refine(isHost, "must be an IP address or the name of a host");
+const folder = z.string().refine((text) => text.trim() === text, "must neither begin nor end with a blank");
+/** What S3 demands of a name. */
+const bucket = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "must be 3 to 63 small letters, digits, dots and hyphens");
+const level = word("trace", "debug", "info", "warn", "error", "fatal", "silent");
 
 /** A URL without a slash at its end. */
 function url(protocols: RegExp, form: string) {
@@ -25,7 +44,7 @@ const web = url(/^https?:$/, "https://host:port");
 /** What paths are put behind. */
 const publicUrl = web.refine((text) => !/[?#]/.test(text), "must have neither a query nor a fragment");
 
-const flag = z.enum(["true", "false"], "must be true or false").transform((text) => text === "true");
+const flag = word("true", "false").transform((text) => text === "true");
 
 /** Values joined by comma. */
 function list(isValue: (text: string) => boolean, message: string) {
@@ -56,7 +75,7 @@ const exposedHeaders = [
 ];
 
 const schema = z.object({
-  HTTP_HOST: z.string().min(1).default("127.0.0.1").describe("Address to listen on; 0.0.0.0 for every interface."),
+  HTTP_HOST: host.default("127.0.0.1").describe("Address to listen on; 0.0.0.0 for every interface."),
   HTTP_PORT: port.default(8080).describe("Port to listen on; 0 for a free one."),
   PUBLIC_URL: publicUrl.optional().describe("Address under which clients reach the server, when a proxy is in front."),
   TRUST_PROXY: flag
@@ -68,21 +87,18 @@ const schema = z.object({
   CORS_EXPOSE_HEADERS: list((name) => /^[\w-]+$/.test(name), "must be names of headers, joined by comma")
     .default(exposedHeaders)
     .describe("Headers of answers that those pages may read."),
-  DATA_DIR: z
-    .string()
-    .min(1)
+  DATA_DIR: folder
     .default("data")
     .transform((text) => path.resolve(text))
     .describe("Folder of everything that is kept on this machine."),
   DATABASE_URL: postgres.optional().describe("PostgreSQL; unset: one of its own below DATA_DIR."),
   DATABASE_POOL: wholeNumber(2, 500).default(10).describe("Connections to PostgreSQL at most."),
   S3_ENDPOINT: web.optional().describe("Object store (MinIO or any S3); unset: files below DATA_DIR."),
-  S3_BUCKET: z.string().min(3).default("noctis").describe("Bucket; made when missing."),
-  S3_ACCESS_KEY: z.string().min(1).optional().describe("Access key of the object store."),
-  S3_SECRET_KEY: z.string().min(1).optional().describe("Secret key of the object store."),
-  S3_REGION: z.string().min(1).default("us-east-1").describe("Region of the object store."),
-  DUPLICATES: z
-    .enum(["keep", "replace", "reject"])
+  S3_BUCKET: bucket.default("noctis").describe("Bucket; made when missing."),
+  S3_ACCESS_KEY: z.string().optional().describe("Access key of the object store."),
+  S3_SECRET_KEY: z.string().optional().describe("Secret key of the object store."),
+  S3_REGION: z.string().default("us-east-1").describe("Region of the object store."),
+  DUPLICATES: word("keep", "replace", "reject")
     .default("keep")
     .describe(
       "When UIDs are stored again with other bytes: keep what is there and refuse, replace it, or reject identical ones, too.",
@@ -124,7 +140,20 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     ...missing.map((name) => `  ${name}: is needed with S3_ENDPOINT`),
     ...stray.map((name) => `  ${name}: is set without S3_ENDPOINT`),
   ];
-  throw new ConfigError(`These settings are not understood:\n${faults.join("\n")}`);
+  const mistyped = describeMistyped(environment);
+  const hint = mistyped === undefined ? "" : `\n${mistyped}`;
+  throw new ConfigError(`These settings are not understood:\n${faults.join("\n")}${hint}`);
+}
+
+/** One line about variables that are set and look like settings, but are none; undefined when there are none. */
+export function describeMistyped(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): string | undefined {
+  const set = Object.keys(environment).filter((name) => environment[name] !== undefined && environment[name] !== "");
+  const mistyped = mistypedNames(set, Object.keys(schema.shape));
+  if (mistyped.length === 0) return undefined;
+  const each = mistyped.map(({ name, meant }) => `${name} (did you mean ${meant}?)`);
+  return `Set, but no setting, and ignored: ${each.join(", ")}.`;
 }
 
 /** One setting for people: name, value in force with secrets masked, meaning. */

@@ -1,5 +1,5 @@
 /** The process: settings, server, signals. */
-import { ConfigError, loadConfig } from "./config.ts";
+import { ConfigError, describeMistyped, loadConfig } from "./config.ts";
 import { ArchiveError } from "./errors.ts";
 import { createLog } from "./log.ts";
 import { type RunningServer, startServer } from "./server.ts";
@@ -16,6 +16,8 @@ function fail(error: unknown): never {
 async function main(): Promise<void> {
   const config = loadConfig();
   const log = createLog(config.LOG_LEVEL);
+  const mistyped = describeMistyped();
+  if (mistyped !== undefined) log.warn({}, mistyped);
   const state: { stopping: boolean; server?: RunningServer } = { stopping: false };
   const stop = (signal: NodeJS.Signals) => {
     if (state.stopping) process.exit(1);

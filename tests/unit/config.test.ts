@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { describe, it } from "node:test";
-import { ConfigError, describeConfig, loadConfig } from "../../server/config.ts";
+import { ConfigError, describeConfig, describeMistyped, loadConfig } from "../../server/config.ts";
 
 function faultsOf(environment: Readonly<Record<string, string>>): string {
   try {
@@ -62,6 +62,59 @@ describe("config", () => {
       assert.match(faultsOf({ CORS_ORIGINS: origins }), /CORS_ORIGINS: must be \* or origins/, origins);
     }
     assert.match(faultsOf({ TRUST_PROXY: "1", CORS_EXPOSE_HEADERS: "a b" }), /TRUST_PROXY: [^]*CORS_EXPOSE_HEADERS: /);
+  });
+
+  it("says in its own words what a value must be", () => {
+    const wrong = {
+      HTTP_HOST: "my host",
+      HTTP_PORT: "0x50",
+      DATA_DIR: " ",
+      S3_BUCKET: "My Bucket",
+      DUPLICATES: "no",
+      REMOVED_KEEP_DAYS: " ",
+      LOG_LEVEL: "loud",
+    };
+    const message = faultsOf(wrong);
+    assert.match(message, /^ {2}DUPLICATES: must be keep, replace or reject$/m);
+    assert.match(message, /^ {2}LOG_LEVEL: must be trace, debug, info, warn, error, fatal or silent$/m);
+    for (const name of Object.keys(wrong)) assert.match(message, new RegExp(`^ {2}${name}: must `, "m"));
+    assert.equal(message.split("\n").length, 1 + Object.keys(wrong).length);
+    assert.equal(loadConfig({ HTTP_PORT: "8081 " }).HTTP_PORT, 8081);
+  });
+
+  it("takes an address or the name of a host to listen on, and nothing else", () => {
+    for (const host of ["0.0.0.0", "::", "::1", "fe80::1%eth0", "localhost", "pacs-1.example", "a_b"]) {
+      assert.equal(loadConfig({ HTTP_HOST: host }).HTTP_HOST, host);
+    }
+    for (const host of [" ", "127.0.0.1 ", "[::1]", "127.0.0.300", "127.0.0.1:80", "http://a", "a..b", "a/b"]) {
+      assert.match(
+        faultsOf({ HTTP_HOST: host }),
+        /^ {2}HTTP_HOST: must be an IP address or the name of a host$/m,
+        host,
+      );
+    }
+  });
+
+  it("tells in one line which variables are nearly settings", () => {
+    const line = describeMistyped({ HTTP_PRT: "8281", cors_origin: "*", DATABSE_ULR: "x", HTTP_PORT: "1" });
+    assert.equal(
+      line,
+      "Set, but no setting, and ignored: HTTP_PRT (did you mean HTTP_PORT?), cors_origin (did you mean CORS_ORIGINS?), " +
+        "DATABSE_ULR (did you mean DATABASE_URL?).",
+    );
+    const foreign = ["HTTP_PROXY", "https_proxy", "NO_PROXY", "SMTP_HOST", "SMTP_PORT", "FTP_HOST", "HTTPS_PORT"];
+    foreign.push("AWS_REGION", "AWS_SECRET_ACCESS_KEY", "XDG_DATA_DIRS", "DATABASE_HOST", "DATABASE_PORT", "PGDATA");
+    foreign.push("DATABASE_NAME", "DATABASE_USER", "LOG_FILE", "LC_ALL", "PATH", "HOME", "HOSTNAME", "PORT", "HOST");
+    foreign.push("APP_PORT", "TMPDIR", "NODE_ENV", "npm_config_loglevel", "DB_HOST", "LOGNAME");
+    assert.equal(describeMistyped(Object.fromEntries(foreign.map((name) => [name, "x"]))), undefined);
+    assert.equal(
+      describeMistyped({
+        HTTP_PRT: "",
+        ...Object.fromEntries(describeConfig(loadConfig({})).map(({ name }) => [name, "x"])),
+      }),
+      undefined,
+    );
+    assert.match(faultsOf({ S3_ENDPONT: "http://a", S3_ACCESS_KEY: "a" }), /\nSet, but .*S3_ENDPOINT\?\)\.$/);
   });
 
   it("asks for both keys of an object store", () => {
