@@ -1,6 +1,10 @@
 #!/usr/bin/env node
 /** The `noctis` command: one file a subcommand in cli/, loaded when it is called. */
 import type { Command } from "./cli/command.ts";
+import { version } from "./version.ts";
+
+const helpWords: readonly (string | undefined)[] = ["help", "--help", "-h"];
+const versionWords: readonly (string | undefined)[] = ["version", "--version", "-v", "-V"];
 
 /** Subcommands in the order in which a newcomer meets them. */
 const commands: Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<Command> }>> = {
@@ -20,13 +24,33 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
 
 function usage(): string {
   const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`);
-  return `Usage: noctis COMMAND [options]\n\nCommands:\n${lines.join("\n")}\n\nnoctis COMMAND --help tells more.`;
+  return `Usage: noctis COMMAND [options]
+
+Commands:
+${lines.join("\n")}
+
+Options:
+  --help     show this text; noctis COMMAND --help tells more
+  --version  show the version
+
+The server itself is started by npm start.`;
 }
 
-async function run([name, ...args]: readonly string[]): Promise<number> {
-  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+/** What a command line is about: a command whose help is asked for, by `help COMMAND` or `COMMAND --help`, has that alone. */
+function parse([first, ...rest]: readonly string[]): { name: string | undefined; help: boolean; args: string[] } {
+  if (helpWords.includes(first)) return { name: rest[0], help: true, args: [] };
+  return { name: first, help: rest.some((word) => word === "--help" || word === "-h"), args: rest };
+}
+
+async function run(words: readonly string[]): Promise<number> {
+  if (versionWords.includes(words[0])) {
+    console.log(`noctis ${version}`);
+    return 0;
+  }
+  const { name, help, args } = parse(words);
+  if (name === undefined) {
     console.log(usage());
-    return name === undefined ? 2 : 0;
+    return help ? 0 : 2;
   }
   const found = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!found) {
@@ -34,11 +58,9 @@ async function run([name, ...args]: readonly string[]): Promise<number> {
     return 2;
   }
   const command = await found.load();
-  if (args.includes("--help") || args.includes("-h")) {
-    console.log(command.usage);
-    return 0;
-  }
-  return command.run([...args]);
+  if (!help) return command.run(args);
+  console.log(command.usage);
+  return 0;
 }
 
 process.exitCode = await run(process.argv.slice(2));

@@ -1,6 +1,7 @@
 /** The list of routes as an OpenAPI 3.1 document. */
 import { z } from "zod";
 import { errorTable } from "../errors.ts";
+import { version } from "../version.ts";
 import type { Reply, Request } from "./reply.ts";
 import { mediaTypesAt, operationId, type QueryParameter, type Route } from "./route.ts";
 import { statusMeaning } from "./status-meaning.ts";
@@ -35,7 +36,7 @@ function openApi(routes: readonly Route[]): Json {
     openapi: "3.1.1",
     info: {
       title: "Noctis",
-      version: "0.1.0",
+      version,
       summary: "A DICOMweb archive",
       description: introduction,
       license: { name: "MIT", identifier: "MIT" },
