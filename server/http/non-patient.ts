@@ -6,12 +6,13 @@ import { ArchiveError } from "../errors.ts";
 import { negotiate } from "./media-type.ts";
 import { multipartHeaders, multipartRelated } from "./multipart-writer.ts";
 import type { NonPatientBulkDataParams, NonPatientParams } from "./params.ts";
+import { negotiateDataSet } from "./one-data-set.ts";
 import type { Reply, Request } from "./reply.ts";
 import { warningHeader } from "./search.ts";
 import { chooseMediaType, searchReply } from "./search-body.ts";
 import { storeBody } from "./store-body.ts";
 import { storeFiles } from "./store-files.ts";
-import { negotiateStoreResponse, nonPatientStoreResponse } from "./store-response.ts";
+import { nonPatientStoreResponse } from "./store-response.ts";
 import { revalidated, strongEtag, weakEtag } from "./validators.ts";
 
 const jsonType = "application/dicom+json";
@@ -21,7 +22,7 @@ const octets = "application/octet-stream";
 /** Makes the handler of POST /{category} and POST /{category}/{uid} (12.5), for files. */
 export function nonPatientStore(category: NonPatientCategory) {
   return async (request: Request<NonPatientParams | object>): Promise<Reply> => {
-    const representation = negotiateStoreResponse(request.accept);
+    const representation = negotiateDataSet(request.accept);
     const { archive, params, urlOf } = request;
     const body = storeBody(request);
     if (body.kind !== "files") {

@@ -1,10 +1,8 @@
 /** The Store Instances Response (PS3.18 10.5.3 and Annex I) of a list of outcomes. */
 import type { StoreOutcome } from "../archive/store.ts";
-import { type DicomJson, toJsonText } from "../dicom/json.ts";
-import { toNativeXml } from "../dicom/xml.ts";
-import { ArchiveError, type ErrorCode } from "../errors.ts";
-import { type AcceptRange, negotiate } from "./media-type.ts";
-import { multipartRelated } from "./multipart-writer.ts";
+import type { DicomJson } from "../dicom/json.ts";
+import type { ArchiveError, ErrorCode } from "../errors.ts";
+import { type Representation, writtenAs } from "./one-data-set.ts";
 import { problemOf } from "./problem.ts";
 import type { Reply } from "./reply.ts";
 
@@ -55,27 +53,6 @@ const ofRequest: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "invalid-multipart",
   "invalid-request",
 ]);
-
-const json = "application/dicom+json";
-const xml = "application/dicom+xml";
-
-/** PS3.18 10.5.3; some clients ask for the one document of the answer as multipart. */
-const offers = [
-  { mediaType: json, multipart: false },
-  { mediaType: "application/json", multipart: false },
-  { mediaType: xml, multipart: false },
-  { mediaType: xml, multipart: true },
-] as const;
-
-/** How the response is written. */
-export type Representation = (typeof offers)[number];
-
-/** @throws ArchiveError `not-acceptable` */
-export function negotiateStoreResponse(accept: readonly AcceptRange[]): Representation {
-  const offer = negotiate(accept, offers);
-  if (offer) return offer;
-  throw new ArchiveError("not-acceptable", `The response of a store is available as ${json} and ${xml}.`);
-}
 
 /**
  * 200 when all are stored, 202 when some are, 409 when none is. When none is because the server cannot store at all,
@@ -134,15 +111,7 @@ function respond(
     ...sequence(tag.otherFailuresSequence, others.map(failedItem)),
   };
   const status = failed.length === 0 ? 200 : stored.length > 0 ? statusOfSome : 409;
-  return { status, ...written(document, representation) };
-}
-
-function written(response: DicomJson, { mediaType, multipart }: Representation): Pick<Reply, "headers" | "body"> {
-  if (mediaType !== xml) return { headers: { "Content-Type": mediaType }, body: toJsonText(response) };
-  const document = toNativeXml(response);
-  if (!multipart) return { headers: { "Content-Type": xml }, body: document };
-  const { contentType, body } = multipartRelated([{ contentType: xml, body: Buffer.from(document) }], { type: xml });
-  return { headers: { "Content-Type": contentType }, body };
+  return { status, ...writtenAs(document, representation) };
 }
 
 /** The error that all failures share when it is not one of the instances. */

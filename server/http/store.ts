@@ -1,14 +1,15 @@
 /** Store transaction (PS3.18 10.5): what the body holds goes to the archive, and its outcomes become the response. */
 import type { StoreOutcome } from "../archive/store.ts";
 import type { StudyParams } from "./params.ts";
+import { negotiateDataSet } from "./one-data-set.ts";
 import type { Reply, Request } from "./reply.ts";
 import { storeBody } from "./store-body.ts";
 import { storeFiles } from "./store-files.ts";
-import { negotiateStoreResponse, storeResponse } from "./store-response.ts";
+import { storeResponse } from "./store-response.ts";
 
 /** POST /studies and POST /studies/{study}. */
 export async function storeInstances(request: Request<StudyParams | object>): Promise<Reply> {
-  const representation = negotiateStoreResponse(request.accept);
+  const representation = negotiateDataSet(request.accept);
   return storeResponse(await outcomesOf(request), representation, request.urlOf);
 }
 

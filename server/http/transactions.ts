@@ -195,8 +195,8 @@ export const commitmentRequested: Transaction = {
   area: "Storage commitment",
   section: "PS3.18 13.4",
   query: contentNegotiation,
-  requestTypes: dicomJson,
-  responseTypes: dicomJson,
+  requestTypes: [...dicomJson, "application/dicom+xml"],
+  responseTypes: [...dicomJson, "application/dicom+xml", "multipart/related"],
   statuses: [200, 202, 406, 409, 413, 415, ...anyArchive],
 };
 export const commitmentChecked: Transaction = {

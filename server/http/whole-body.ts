@@ -14,7 +14,7 @@ const usualLimit = 2 ** 20;
  * @param limit most bytes that are read
  * @throws ArchiveError `body-too-large`, `body-incomplete`, `invalid-request`
  */
-async function readText(body: Readable, limit: number = usualLimit): Promise<string> {
+export async function readText(body: Readable, limit: number = usualLimit): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
   try {

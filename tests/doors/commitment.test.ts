@@ -68,6 +68,22 @@ describe("storage commitment", () => {
     assert.deepEqual(await again.json(), result);
   });
 
+  it("takes and answers XML as well", async () => {
+    const item = `<DicomAttribute tag="00081150" vr="UI" keyword="ReferencedSOPClassUID"><Value number="1">${secondaryCapture}</Value></DicomAttribute>
+      <DicomAttribute tag="00081155" vr="UI" keyword="ReferencedSOPInstanceUID"><Value number="1">${first.sopInstanceUid}</Value></DicomAttribute>`;
+    const body = `<NativeDicomModel xmlns="http://dicom.nema.org/PS3.19/models/NativeDICOM"><DicomAttribute tag="00081199" vr="SQ" keyword="ReferencedSOPSequence"><Item number="1">${item}</Item></DicomAttribute></NativeDicomModel>`;
+    const headers = { "Content-Type": "application/dicom+xml", Accept: "application/dicom+xml" };
+    const ask = (text: string) =>
+      fetch(`${server.url}/dicom-web/commitment-requests/${newUid()}`, { method: "POST", headers, body: text });
+    const response = await ask(body);
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get("content-type"), "application/dicom+xml");
+    const answer = await response.text();
+    assert.match(answer, /keyword="ReferencedSOPSequence"/);
+    assert.ok(answer.includes(first.sopInstanceUid) && !answer.includes("FailedSOPSequence"));
+    assert.equal((await ask("<nonsense/>")).status, 400);
+  });
+
   it("answers a request by studies likewise", async () => {
     const study = (file: InstanceFile, seriesInstanceUid = file.seriesInstanceUid, extra = {}) =>
       sequence({

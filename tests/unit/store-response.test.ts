@@ -5,7 +5,8 @@ import type { StoreOutcome } from "../../server/archive/store.ts";
 import { parseUid } from "../../server/dicom/uid.ts";
 import { parseAccept } from "../../server/http/media-type.ts";
 import { ArchiveError, type ErrorCode } from "../../server/errors.ts";
-import { negotiateStoreResponse, storeResponse } from "../../server/http/store-response.ts";
+import { negotiateDataSet } from "../../server/http/one-data-set.ts";
+import { storeResponse } from "../../server/http/store-response.ts";
 
 function stored(
   instance: string,
@@ -29,7 +30,7 @@ const failed = (code: ErrorCode, sopInstanceUid?: string): StoreOutcome => ({
   ...(sopInstanceUid !== undefined && { sopInstanceUid, sopClassUid: "1.2.840" }),
 });
 
-const asJson = negotiateStoreResponse(parseAccept(undefined));
+const asJson = negotiateDataSet(parseAccept(undefined));
 
 function respond(...outcomes: StoreOutcome[]) {
   const { status, headers, body } = storeResponse(outcomes, asJson, (path) => `http://pacs/${path}`);
