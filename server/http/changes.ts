@@ -1,4 +1,6 @@
 /** GET /api/changes: the feed of what happened to instances. */
+import type { ChangesAnswer } from "./answers.ts";
+import { jsonReply } from "./json-reply.ts";
 import type { Reply, Request } from "./reply.ts";
 
 /** The changes after `since`; with `wait`, answered when there is one, or when the time is over. */
@@ -12,10 +14,6 @@ export async function readChanges({ archive, query, body }: Request<object>): Pr
   // A client that has gone away is not waited for.
   const gone = new AbortController();
   body.once("close", () => gone.abort());
-  const page = await archive.changes({ ...request, signal: gone.signal });
-  return {
-    status: 200,
-    headers: { "Content-Type": "application/json", "Cache-Control": "no-store" },
-    body: JSON.stringify(page),
-  };
+  const page: ChangesAnswer = await archive.changes({ ...request, signal: gone.signal });
+  return jsonReply(200, page);
 }

@@ -1,6 +1,8 @@
 /** Query tags at /api/query-tags: attributes that are made searchable, their progress, their faults. */
 import { z } from "zod";
-import type { QueryTagAnswer } from "../archive/query-tags.ts";
+import type { QueryTagAnswer as StoredTag } from "../archive/query-tags.ts";
+import type { QueryTagAnswer, QueryTagsAnswer, TagErrorsAnswer } from "./answers.ts";
+import { jsonReply } from "./json-reply.ts";
 import type { Reply, Request } from "./reply.ts";
 import { readJson } from "./whole-body.ts";
 
@@ -9,10 +11,10 @@ const mostInRequest = 128;
 
 /** One tag, as a request names it. */
 export const tagRequest = z.strictObject({
-  path: z.string("is a keyword or a tag").min(1, "is empty").max(256, "is too long"),
+  path: z.string().min(1, "is empty").max(256, "is too long"),
   vr: z.string().optional(),
   privateCreator: z.string().optional(),
-  level: z.enum(["study", "series", "instance"], "is study, series or instance"),
+  level: z.enum(["study", "series", "instance"]),
 });
 
 /** One object stands for a list of one. */
@@ -37,17 +39,17 @@ const mostErrors = 1000;
 /** POST: adds tags; the answer tells them, and the index is made in the background. */
 export async function addQueryTags(request: Request<unknown>): Promise<Reply> {
   const added = await request.archive.queryTags.add(await readJson(request, tagRequests));
-  return json(202, added.map(shown));
+  return tagsReply(202, added);
 }
 
 /** GET: every tag. */
 export async function listQueryTags({ archive }: Request<unknown>): Promise<Reply> {
-  return json(200, (await archive.queryTags.list()).map(shown));
+  return tagsReply(200, await archive.queryTags.list());
 }
 
 /** GET of one tag. */
 export async function getQueryTag(request: Request<QueryTagParams>): Promise<Reply> {
-  return json(200, shown(await request.archive.queryTags.find(nameOf(request))));
+  return jsonReply(200, shown(await request.archive.queryTags.find(nameOf(request))));
 }
 
 /** GET of the instances whose value could not be indexed. */
@@ -55,7 +57,8 @@ export async function listTagErrors(request: Request<QueryTagParams>): Promise<R
   const { archive, query } = request;
   const limit = Math.min(Number(query.get("limit") ?? errorsByDefault), mostErrors);
   const offset = Math.min(Number(query.get("offset") ?? 0), Number.MAX_SAFE_INTEGER);
-  return json(200, await archive.queryTags.errors(nameOf(request), { limit, offset }));
+  const answer: TagErrorsAnswer = await archive.queryTags.errors(nameOf(request), { limit, offset });
+  return jsonReply(200, answer);
 }
 
 /** DELETE: the tag is searched no more; its values go in the background. */
@@ -68,7 +71,12 @@ function nameOf({ params, query }: Request<QueryTagParams>) {
   return { path: params.tag, privateCreator: query.get("privateCreator") ?? undefined };
 }
 
-function shown(tag: QueryTagAnswer): object {
+function tagsReply(status: number, tags: readonly StoredTag[]): Reply {
+  const answer: QueryTagsAnswer = tags.map(shown);
+  return jsonReply(status, answer);
+}
+
+function shown(tag: StoredTag): QueryTagAnswer {
   const { path, keyword, vr, privateCreator, level, status, done, total, errors } = tag;
   return {
     path,
@@ -85,16 +93,8 @@ function shown(tag: QueryTagAnswer): object {
   };
 }
 
-function percentOf({ status, done, total }: QueryTagAnswer): number {
+function percentOf({ status, done, total }: StoredTag): number {
   if (status === "ready") return 100;
   // Instances that are removed meanwhile are not done, and new ones need not be.
   return total === null || total === 0 ? 0 : Math.min(99, Math.floor((100 * done) / total));
-}
-
-function json(status: number, value: unknown): Reply {
-  return {
-    status,
-    headers: { "Content-Type": "application/json", "Cache-Control": "no-store" },
-    body: JSON.stringify(value),
-  };
 }

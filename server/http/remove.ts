@@ -1,6 +1,8 @@
 /** Removal: DELETE of studies, series and instances; the list of what was removed; restore and purge. */
 import { z } from "zod";
 import type { Removal } from "../archive/remove.ts";
+import type { RemovalsAnswer, RestoredAnswer } from "./answers.ts";
+import { jsonReply } from "./json-reply.ts";
 import { type InstanceParams, type SeriesParams, type StudyParams, uidsOf } from "./params.ts";
 import type { Reply, Request } from "./reply.ts";
 
@@ -14,8 +16,6 @@ export const removalParams = z.object({
 
 type RemovalParams = z.infer<typeof removalParams>;
 
-const json = { "Content-Type": "application/json", "Cache-Control": "no-store" };
-
 /** DELETE of a study, a series or an instance: it is gone for every request that follows, and can be restored. */
 export async function removeResource(request: Request<StudyParams | SeriesParams | InstanceParams>): Promise<Reply> {
   await request.archive.remove(uidsOf(request.params), "dicomweb");
@@ -27,14 +27,15 @@ export async function listRemovals({ archive, query }: Request<object>): Promise
   const limit = Number(query.get("limit") ?? 100);
   const before = Number(query.get("before") ?? Number.MAX_SAFE_INTEGER);
   const removals = await archive.removals({ limit, before });
-  return { status: 200, headers: json, body: JSON.stringify({ removals: removals.map(removalJson) }) };
+  const answer: RemovalsAnswer = { removals: removals.map(removalJson) };
+  return jsonReply(200, answer);
 }
 
 /** POST /api/removed/{removal}/restore */
 export async function restoreRemoval({ archive, params, query }: Request<RemovalParams>): Promise<Reply> {
   const otherPatient = query.get("otherPatient") === "true";
-  const { restored, stillRemoved } = await archive.restore(params.removal, { origin: "api", otherPatient });
-  return { status: 200, headers: json, body: JSON.stringify({ restored, stillRemoved }) };
+  const answer: RestoredAnswer = await archive.restore(params.removal, { origin: "api", otherPatient });
+  return jsonReply(200, answer);
 }
 
 /** DELETE /api/removed/{removal}: forgets it now. */
@@ -43,7 +44,7 @@ export async function purgeRemoval({ archive, params }: Request<RemovalParams>):
   return { status: 204 };
 }
 
-function removalJson({ seriesInstanceUid, sopInstanceUid, ...removal }: Removal): object {
+function removalJson({ seriesInstanceUid, sopInstanceUid, ...removal }: Removal): RemovalsAnswer["removals"][number] {
   return {
     ...removal,
     ...(seriesInstanceUid !== null && { seriesInstanceUid }),

@@ -14,10 +14,14 @@ export const zipMediaType = "application/zip";
 /** Most studies, series and instances in one list. */
 const mostResources = 10_000;
 
-const listSchema = z.strictObject({
-  /** Paths below the DICOMweb root. */
-  resources: z.array(z.string().max(512)).min(1).max(mostResources),
-  dicomdir: z.boolean().default(false),
+/** The body that names what the archive of a list holds. */
+export const zipRequest = z.strictObject({
+  resources: z
+    .array(z.string().max(512))
+    .min(1)
+    .max(mostResources)
+    .describe("Paths below the root of DICOMweb, such as studies/1.2.3."),
+  dicomdir: z.boolean().default(false).describe("Whether the archive gets a DICOMDIR."),
 });
 
 /** The archive of one resource, which a browser saves under its lowest UID. */
@@ -28,7 +32,7 @@ export async function zipReply({ archive, query }: Request<unknown>, uids: Resou
 
 /** POST /api/zip: one archive of a list of studies, series and instances. */
 export async function zipOfList(request: Request<object>): Promise<Reply> {
-  const { resources, dicomdir } = await readJson(request, listSchema, 8 * 2 ** 20);
+  const { resources, dicomdir } = await readJson(request, zipRequest, 8 * 2 ** 20);
   const files = await request.archive.fileSet(resources.map(uidsOfPath), { dicomdir });
   return reply(files, "dicom");
 }

@@ -1,5 +1,14 @@
 /** Transactions of the server's own: removal, the feed of changes, webhooks. None is of the standard. */
 import { z } from "zod";
+import {
+  changesAnswer,
+  deliveriesAnswer,
+  removalsAnswer,
+  restoredAnswer,
+  webhookAddedAnswer,
+  webhookAnswer,
+  webhooksAnswer,
+} from "./answers.ts";
 import { pageLimit, position } from "./query-parameters.ts";
 import type { QueryParameter, Transaction } from "./route.ts";
 import { anyArchive, nothing } from "./transactions.ts";
@@ -20,6 +29,7 @@ export const removalsListed: Transaction = {
     { name: "before", meaning: "Only removals with a lower id: the last one of the page before.", schema: position },
   ],
   responseTypes: ["application/json"],
+  responseSchema: removalsAnswer,
   statuses: [200, ...anyArchive],
 };
 export const restored: Transaction = {
@@ -33,6 +43,7 @@ export const restored: Transaction = {
     },
   ],
   responseTypes: ["application/json"],
+  responseSchema: restoredAnswer,
   statuses: [200, 400, 404, 409, ...anyArchive],
 };
 
@@ -57,6 +68,7 @@ export const changesRead: Transaction = {
     },
   ],
   responseTypes: ["application/json"],
+  responseSchema: changesAnswer,
   statuses: [200, 400, 410, ...anyArchive],
 };
 
@@ -75,17 +87,26 @@ const deliveriesLimit: QueryParameter = {
 };
 
 /** Webhooks: addresses that are told of changes. */
-export const webhooksListed: Transaction = webhooks;
+export const webhooksListed: Transaction = { ...webhooks, responseSchema: webhooksAnswer };
 export const webhookAdded: Transaction = {
   ...webhooks,
   requestTypes: ["application/json"],
   requestSchema: webhookRequest,
+  responseSchema: webhookAddedAnswer,
   statuses: [201, 400, 409, 413, 415, ...anyArchive],
 };
-export const webhookRead: Transaction = { ...webhooks, statuses: [200, 400, 404, ...anyArchive] };
+export const webhookRead: Transaction = {
+  ...webhooks,
+  responseSchema: webhookAnswer,
+  statuses: [200, 400, 404, ...anyArchive],
+};
 export const webhookRemoved: Transaction = {
   ...webhooks,
   responseTypes: [],
   statuses: [204, 400, 404, ...anyArchive],
 };
-export const deliveriesListed: Transaction = { ...webhookRead, query: [deliveriesLimit] };
+export const deliveriesListed: Transaction = {
+  ...webhookRead,
+  query: [deliveriesLimit],
+  responseSchema: deliveriesAnswer,
+};

@@ -2,10 +2,12 @@
 import { z } from "zod";
 import type { SearchLevel } from "../archive/attributes.ts";
 import { mediaTypes } from "../archive/media-classes.ts";
+import { queryTagAnswer, queryTagsAnswer, tagErrorsAnswer } from "./answers.ts";
 import { capabilitiesTypes } from "./capabilities.ts";
 import { contentNegotiation, searchQuery, wholeNumber } from "./query-parameters.ts";
 import { tagRequest } from "./query-tags.ts";
 import { renderingQuery, thumbnailQuery } from "./rendering-options.ts";
+import { zipRequest } from "./retrieve-zip.ts";
 import type { QueryParameter, Transaction } from "./route.ts";
 import { wadoUriParameters } from "./wado-uri-query.ts";
 import { searchParameters } from "./search-attributes.ts";
@@ -151,6 +153,7 @@ export const zipped: Transaction = {
   section: "ZIP of a list",
   query: [],
   requestTypes: ["application/json"],
+  requestSchema: zipRequest,
   responseTypes: ["application/zip"],
   statuses: [200, 404, 413, 415, ...anyArchive],
 };
@@ -222,20 +225,23 @@ const creatorQuery: QueryParameter = {
 };
 
 /** Query tags: attributes that are made searchable. Not of the standard. */
-export const queryTagsListed: Transaction = queryTags;
+export const queryTagsListed: Transaction = { ...queryTags, responseSchema: queryTagsAnswer };
 export const queryTagsAdded: Transaction = {
   ...queryTags,
   requestTypes: ["application/json"],
   requestSchema: z.union([tagRequest, z.array(tagRequest)]),
+  responseSchema: queryTagsAnswer,
   statuses: [202, 409, 413, 415, ...anyArchive],
 };
 export const queryTagRead: Transaction = {
   ...queryTags,
+  responseSchema: queryTagAnswer,
   query: [creatorQuery],
   statuses: [200, 404, ...anyArchive],
 };
 export const tagErrorsListed: Transaction = {
   ...queryTagRead,
+  responseSchema: tagErrorsAnswer,
   query: [
     creatorQuery,
     { name: "limit", meaning: "Instances to answer at most: 100, or up to 1000.", schema: wholeNumber, example: "100" },
@@ -255,6 +261,7 @@ export const described: Transaction = {
   query: contentNegotiation,
   requestTypes: [],
   responseTypes: capabilitiesTypes,
+  responseSchema: z.looseObject({ application: z.looseObject({}).describe("As WADL has it, its elements lists.") }),
   statuses: [200, 303, 406],
 };
 export const describedOpenly: Transaction = {
@@ -262,6 +269,7 @@ export const describedOpenly: Transaction = {
   query: [],
   section: "OpenAPI 3.1",
   responseTypes: ["application/json"],
+  responseSchema: z.looseObject({ openapi: z.string() }).describe("A document of OpenAPI 3.1."),
   statuses: [200],
 };
 export const shown: Transaction = { ...describedOpenly, section: "for people", responseTypes: ["text/html"] };

@@ -1,5 +1,7 @@
 /** /api/webhooks: who is told of changes, and how the deliveries went. */
 import { z } from "zod";
+import type { DeliveriesAnswer, WebhookAddedAnswer, WebhookAnswer, WebhooksAnswer } from "./answers.ts";
+import { jsonReply } from "./json-reply.ts";
 import type { Reply, Request } from "./reply.ts";
 import { readJson } from "./whole-body.ts";
 
@@ -11,13 +13,14 @@ export const webhookParams = z.object({
 
 type WebhookParams = z.infer<typeof webhookParams>;
 
-const headers = { "Content-Type": "application/json", "Cache-Control": "no-store" };
-
 /** http and https alone, without a user or a password, which every answer would show. */
 const address = z
   .string()
-  .max(2048, "is longer than 2048 characters")
-  .refine((text) => URL.canParse(text) && isAddress(new URL(text)), "must be of the form https://host:port/path");
+  .max(2048, "has more than 2048 characters")
+  .refine(
+    (text) => URL.canParse(text) && isAddress(new URL(text)),
+    "is not of the form http://host:port/path or https://host:port/path, without user information",
+  );
 
 function isAddress({ protocol, username, password }: URL): boolean {
   return /^https?:$/.test(protocol) && username === "" && password === "";
@@ -31,7 +34,7 @@ const values = z
 /** The body that adds a webhook. */
 export const webhookRequest = z.strictObject({
   url: address,
-  secret: z.string().min(16, "must have 16 characters or more").max(256).optional(),
+  secret: z.string().min(16, "has fewer than 16 characters").max(256).optional(),
   events: z
     .array(z.enum(["create", "update", "delete", "restore"]))
     .min(1)
@@ -44,22 +47,20 @@ export const webhookRequest = z.strictObject({
 
 /** POST /api/webhooks: the answer holds the secret, which is told only here. */
 export async function addWebhook(request: Request<object>): Promise<Reply> {
-  const webhook = await request.archive.webhooks.add(await readJson(request, webhookRequest));
-  return {
-    status: 201,
-    headers: { ...headers, Location: `/api/webhooks/${webhook.id}` },
-    body: JSON.stringify(webhook),
-  };
+  const webhook: WebhookAddedAnswer = await request.archive.webhooks.add(await readJson(request, webhookRequest));
+  return jsonReply(201, webhook, { Location: `/api/webhooks/${webhook.id}` });
 }
 
 /** GET /api/webhooks */
 export async function listWebhooks({ archive }: Request<object>): Promise<Reply> {
-  return { status: 200, headers, body: JSON.stringify({ webhooks: await archive.webhooks.list() }) };
+  const answer: WebhooksAnswer = { webhooks: await archive.webhooks.list() };
+  return jsonReply(200, answer);
 }
 
 /** GET /api/webhooks/{webhook} */
 export async function getWebhook({ archive, params }: Request<WebhookParams>): Promise<Reply> {
-  return { status: 200, headers, body: JSON.stringify(await archive.webhooks.find(params.webhook)) };
+  const answer: WebhookAnswer = await archive.webhooks.find(params.webhook);
+  return jsonReply(200, answer);
 }
 
 /** DELETE /api/webhooks/{webhook} */
@@ -71,5 +72,6 @@ export async function removeWebhook({ archive, params }: Request<WebhookParams>)
 /** GET /api/webhooks/{webhook}/deliveries: the latest, newest first. */
 export async function listDeliveries({ archive, params, query }: Request<WebhookParams>): Promise<Reply> {
   const deliveries = await archive.webhooks.deliveries(params.webhook, Number(query.get("limit") ?? 100));
-  return { status: 200, headers, body: JSON.stringify({ deliveries }) };
+  const answer: DeliveriesAnswer = { deliveries };
+  return jsonReply(200, answer);
 }

@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import type { z } from "zod";
 import { refuseTooManyValues } from "../dicom/json-reader.ts";
 import { ArchiveError } from "../errors.ts";
+import { issueWords, placeOf } from "./issue-words.ts";
 import { parseMediaType } from "./media-type.ts";
 import type { Request } from "./reply.ts";
 
@@ -51,11 +52,14 @@ export async function readJson<Schema extends z.ZodType>(
       "The body of this request is application/json, which Content-Type must say.",
     );
   }
-  const parsed = schema.safeParse(toJson(await readText(body, limit)));
+  const given = toJson(await readText(body, limit));
+  const parsed = schema.safeParse(given, { error: issueWords });
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const where = issue?.path.length ? `${issue.path.join(".")}: ` : "";
-  throw new ArchiveError("invalid-request", `The body is not what this request takes: ${where}${issue?.message}.`);
+  const [{ path, message } = { path: [], message: "is malformed" }] = parsed.error.issues;
+  // Some schemas take one member for a list of it.
+  const isOnly = typeof path[0] === "number" && !Array.isArray(given);
+  const where = placeOf(isOnly ? path.slice(1) : path) || "it";
+  throw new ArchiveError("invalid-request", `The body is not what this request takes: ${where} ${message}.`);
 }
 
 /** @throws ArchiveError `invalid-request` */
