@@ -58,8 +58,7 @@ async function store({ instances, studies }: Demonstration, client: StowClient, 
       if (files > 0) progress = startProgress(process.stderr, files, bytes);
     },
     onProgress: (files, bytes) => progress?.add(files, bytes),
-  });
-  progress?.stop();
+  }).finally(() => progress?.stop());
   const { lines, complete } = report(outcomes);
   console.log(lines.join("\n"));
   if (!complete) return 1;

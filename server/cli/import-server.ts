@@ -11,7 +11,7 @@ function explanation(url: URL, error: unknown): string | undefined {
     return `The server at ${shown(url)} does not answer: ${error.message}. Is it running? Name another one by ${nameAnother}.`;
   }
   if (error instanceof NoDicomWeb) {
-    return `There is no DICOMweb server at ${shown(url)}: it answers a search with ${error.message}. Name its root by ${nameAnother}.`;
+    return `Nothing can be stored at ${shown(url)}: ${error.message}. Name the root of a DICOMweb server by ${nameAnother}.`;
   }
   return undefined;
 }

@@ -94,7 +94,7 @@ function byteSum(instances: readonly Instance[]): number {
 
 /**
  * Stores instances and answers with the outcome of each. When the server goes away, what was not sent fails with that
- * reason; it never throws for it.
+ * reason; it never throws for it. Throws NoDicomWeb when the server turns out to store nothing.
  */
 export async function storeAll(instances: readonly Instance[], options: StoreOptions): Promise<Map<Instance, Outcome>> {
   const { client, connections } = options;

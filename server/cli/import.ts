@@ -72,8 +72,7 @@ async function sendAll(found: FoundFiles, client: StowClient, connections: numbe
       if (files > 0) progress = startProgress(process.stderr, files, bytes);
     },
     onProgress: (files, bytes) => progress?.add(files, bytes),
-  });
-  progress?.stop();
+  }).finally(() => progress?.stop());
   const { lines, complete } = report(outcomes, found);
   console.log(lines.join("\n"));
   return complete ? 0 : 1;

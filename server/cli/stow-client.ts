@@ -5,7 +5,7 @@ import { sentence } from "./import-arguments.ts";
 import { ConnectionFailed, Exchange, type Reply, type RetryPolicy } from "./import-exchange.ts";
 import { type Identifiers, InstanceUnreadable, notStored, type Instance, type Outcome } from "./import-instance.ts";
 import { matchOutcomes, parseJson, readStoreResponse, trimUid } from "./import-outcomes.ts";
-import { faultOfSearch, NoDicomWeb } from "./import-probe.ts";
+import { assertSearch, assertStore } from "./import-probe.ts";
 
 const dicomJson = "application/dicom+json";
 const sopInstanceUidTag = "00080018";
@@ -81,7 +81,8 @@ export class StowClient {
 
   /**
    * Stores instances in one multipart/related request, and singly those whose outcome the answer leaves in doubt. The
-   * outcomes stand in the order of `instances`. Throws ServerGone when nothing answers at all.
+   * outcomes stand in the order of `instances`. Throws ServerGone when nothing answers at all, and NoDicomWeb when the
+   * server stores nothing, whatever it is.
    */
   async store(instances: readonly Instance[], onBytes: ByteListener = () => undefined): Promise<Outcome[]> {
     const [first, second] = instances;
@@ -129,10 +130,9 @@ export class StowClient {
     return status === 200 ? /^"([0-9a-f]{64})"$/.exec(etag)?.[1] : undefined;
   }
 
-  /** Throws NoDicomWeb when the server cannot be one, ServerGone when nothing answers within `withinMs`. */
+  /** Throws NoDicomWeb when the server cannot be a DICOMweb server, ServerGone when nothing answers within `withinMs`. */
   async probe(withinMs = probeMs): Promise<void> {
-    const fault = faultOfSearch(await this.greet(withinMs));
-    if (fault !== undefined) throw new NoDicomWeb(fault);
+    assertSearch(await this.greet(withinMs));
   }
 
   /** Resolves when the server answers anything at all; throws ServerGone after a few attempts. */
@@ -171,8 +171,7 @@ export class StowClient {
   async #storeTogether(instances: readonly Instance[], onBytes: ByteListener): Promise<(Outcome | undefined)[]> {
     const inDoubt = instances.map(() => undefined);
     try {
-      const reply = await this.#post(instances, onBytes);
-      const items = readStoreResponse(reply.body);
+      const items = readStoreResponse((await this.#post(instances, onBytes)).body);
       return items === undefined ? inDoubt : matchOutcomes(instances, items);
     } catch (error) {
       if (error instanceof InstanceUnreadable) {
@@ -234,7 +233,9 @@ export class StowClient {
       yield close;
     };
     try {
-      return await this.#exchange.ask({ method: "POST", url, headers, body, onRetry: () => count(-counted) });
+      const reply = await this.#exchange.ask({ method: "POST", url, headers, body, onRetry: () => count(-counted) });
+      assertStore(reply);
+      return reply;
     } finally {
       count(content - counted);
     }

@@ -1,14 +1,18 @@
 /** Tests of the probe: what is no DICOMweb server is told by one sentence, before anything is sent to it. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 
 import { demoCommand } from "../../server/cli/demo.ts";
 import { importCommand } from "../../server/cli/import.ts";
 import { NoDicomWeb } from "../../server/cli/import-probe.ts";
 import { ServerGone, StowClient } from "../../server/cli/stow-client.ts";
+import { instanceFile } from "../support/instances.ts";
 
 const dicomJson = { "content-type": "application/dicom+json" };
 const study = JSON.stringify([{ "0020000D": { vr: "UI", Value: ["1.2"] } }]);
@@ -64,7 +68,10 @@ describe("the probe of import and demo", () => {
         t,
         createServer((_request, response) => response.writeHead(status, headers).end(body)),
       );
-      await assert.rejects(probe(t, url, 5000), (error) => error instanceof NoDicomWeb && error.message === reason);
+      await assert.rejects(
+        probe(t, url, 5000),
+        (error) => error instanceof NoDicomWeb && error.message === `it answers a search with ${reason}`,
+      );
     });
   }
 
@@ -109,6 +116,29 @@ describe("the probe of import and demo", () => {
     await assert.rejects(probe(t, ssh, 5000), { name: "ServerGone", message: "what it answers is no HTTP" });
   });
 
+  it("ends at the first store when nothing at all is stored", async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "noctis-probe-"));
+    t.after(() => rm(folder, { recursive: true }));
+    for (const name of Array.from({ length: 40 }, (_, index) => `${index}`)) {
+      await writeFile(join(folder, name), instanceFile().bytes);
+    }
+    for (const status of [401, 404, 405, 501]) {
+      let stores = 0;
+      const server = createServer((request, response) => {
+        if (request.method === "POST") stores += 1;
+        request.resume().on("end", () => response.writeHead(request.method === "POST" ? status : 400).end());
+      });
+      const url = await listen(t, server);
+      const error = t.mock.method(console, "error", () => undefined);
+      assert.equal(await importCommand.run([folder, "--url", url.href]), 1);
+      const [found, sentence, ...more] = error.mock.calls.map(({ arguments: said }) => String(said[0]));
+      assert.deepEqual([found, more], ["Found 40 DICOM files.", []]);
+      assert.match(sentence ?? "", new RegExp(`^Nothing can be .*: it answers a store with ${status}\\.`));
+      assert.ok(stores <= 4, `${stores} stores`);
+      error.mock.restore();
+    }
+  });
+
   it("ends both commands with one sentence and no request more", async (t) => {
     const seen: string[] = [];
     const server = createServer((request, response) => {
@@ -121,7 +151,7 @@ describe("the probe of import and demo", () => {
     for (const run of [importCommand.run([import.meta.filename, "--url", url]), demoCommand.run(["--url", url])]) {
       assert.equal(await run, 1);
     }
-    const sentence = `There is no DICOMweb server at ${url}/: it answers a search with 404. Name its root by --url http://HOST:PORT/dicom-web.`;
+    const sentence = `Nothing can be stored at ${url}/: it answers a search with 404. Name the root of a DICOMweb server by --url http://HOST:PORT/dicom-web.`;
     assert.deepEqual(
       error.mock.calls.map(({ arguments: said }) => said),
       [[sentence], [sentence]],
