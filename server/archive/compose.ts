@@ -131,6 +131,7 @@ async function wrapDocument(
     // Without it nobody could tell the padding from the document.
     return { dataSet: byteLength % 2 === 1 ? completed(given, length) : given, syntax, warnings: [] };
   }
+  await media.check?.(part.source);
   const mimeType: DicomJson = { "00420012": { vr: "LO", Value: [media.mediaType] } };
   const ofClass = isEmpty(given[sopClassUid]) ? documentAttributes(media) : {};
   const implied = { ...ofClass, ...mimeType, ...length };

@@ -1,4 +1,5 @@
 /** Media that instances may hold: how each is read, and the SOP Class and attributes that it gets where none are given. */
+import { checkPdf, checkStl } from "../dicom/document-header.ts";
 import type { DicomJson, JsonAttribute } from "../dicom/json.ts";
 import { readJpeg2000Header } from "../dicom/jpeg2000-header.ts";
 import { readJpegHeader } from "../dicom/jpeg-header.ts";
@@ -14,6 +15,8 @@ export interface DocumentMedia {
   readonly mediaType: string;
   readonly sopClassUid: string;
   readonly modality: string;
+  /** Refuses other bytes with `malformed-media`; absent where they are not looked at. */
+  readonly check?: (source: ByteSource) => Promise<void>;
 }
 
 /** Frames, or a video, that become Pixel Data. */
@@ -30,9 +33,9 @@ export interface PixelMedia {
 
 export type Media = DocumentMedia | PixelMedia;
 
-const pdf = document("application/pdf", "1.2.840.10008.5.1.4.1.1.104.1", "DOC");
+const pdf = { ...document("application/pdf", "1.2.840.10008.5.1.4.1.1.104.1", "DOC"), check: checkPdf };
 const cda = document("text/XML", "1.2.840.10008.5.1.4.1.1.104.2", "DOC");
-const stl = document("model/stl", "1.2.840.10008.5.1.4.1.1.104.3", "M3D");
+const stl = { ...document("model/stl", "1.2.840.10008.5.1.4.1.1.104.3", "M3D"), check: checkStl };
 const obj = document("model/obj", "1.2.840.10008.5.1.4.1.1.104.4", "M3D");
 const mtl = document("model/mtl", "1.2.840.10008.5.1.4.1.1.104.5", "M3D");
 const jpeg = pixels("image/jpeg", readJpegHeader);

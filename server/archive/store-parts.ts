@@ -1,6 +1,6 @@
 /** Stores instances that come as metadata and bulk data (PS3.18 10.5.1.4): put aside, composed into files, stored. */
 import type { Blobs } from "../../storage/blobs.ts";
-import { isFields, parseJsonDocuments, readDataSet } from "../dicom/json-reader.ts";
+import { isFields, parseJsonDocuments, readDataSet, type Tell } from "../dicom/json-reader.ts";
 import type { DicomJson } from "../dicom/json.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { NativeXmlParser } from "../dicom/xml-reader.ts";
@@ -29,11 +29,14 @@ const mostInstances = 20_000;
 /** Instances that are being stored at the same time. */
 const mostAtOnce = 8;
 
+/** Sentences on the form of the metadata of one instance. */
+const mostTold = 8;
+
 type Store = (body: AsyncIterable<Buffer>, options?: StoreOptions) => Promise<StoreOutcome>;
 
 /** An instance to be: its metadata, read when its turn comes, so that a fault in it fails it alone. */
 interface Waiting {
-  readonly read: () => DicomJson;
+  readonly read: (tell: Tell) => DicomJson;
   /** Bulk data that is its own without being named. */
   readonly adopted?: readonly BulkPart[];
   readonly names: { readonly sopClassUid?: string; readonly sopInstanceUid?: string };
@@ -87,10 +90,11 @@ export function createStoreParts(
     isOnly: boolean,
   ): Promise<StoreOutcome> {
     try {
-      const dataSet = read();
+      const told = new Set<string>();
+      const dataSet = read((sentence) => told.size < mostTold && told.add(sentence));
       const own = adopted ?? (isOnly ? bulk.adopt(dataSet) : []);
       const { file, warnings } = await compose(dataSet, bulk, own, { ...options, findStudy });
-      return withWarnings(await store(file, options), warnings);
+      return withWarnings(await store(file, options), [...told, ...warnings]);
     } catch (thrown) {
       const error = toArchiveError(thrown);
       if (error.code === "internal") log.warn({ err: thrown }, "an instance could not be composed");
@@ -172,7 +176,7 @@ function jsonInstances(bytes: Buffer): Waiting[] {
   const documents = parseJsonDocuments(textOf(() => new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
   if (documents.length > mostInstances) throw tooManyInstances();
   return documents.map((document) => ({
-    read: () => readDataSet(document),
+    read: (tell) => readDataSet(document, tell),
     names: namesOf(document),
   }));
 }
@@ -190,13 +194,27 @@ async function xmlInstance(body: AsyncIterable<Uint8Array>): Promise<Waiting> {
     // What follows a fault is read all the same, so that the next part is reached.
     fault ??= faultOf(() => parser.push(textOf(() => decoder.decode(chunk, { stream: true }))));
   }
-  if (fault) return { read: failWith(fault), names: {} };
+  if (fault) return failed(fault);
   try {
-    const dataSet = parser.end(textOf(() => decoder.decode()));
-    return { read: () => dataSet, names: namesOf(dataSet) };
+    const told: string[] = [];
+    const dataSet = parser.end(
+      textOf(() => decoder.decode()),
+      (sentence) => told.length < mostTold && told.push(sentence),
+    );
+    const read = (tell: Tell) => {
+      for (const sentence of told) tell(sentence);
+      return dataSet;
+    };
+    return { read, names: namesOf(dataSet) };
   } catch (error) {
-    return { read: failWith(toArchiveError(error)), names: {} };
+    return failed(toArchiveError(error));
   }
+}
+
+/** What is no XML at all is a fault of the body, as what is no JSON is; another fault is one of the instance. */
+function failed(fault: ArchiveError): Waiting {
+  if (fault.code === "invalid-request") throw fault;
+  return { read: failWith(fault), names: {} };
 }
 
 function faultOf(action: () => void): ArchiveError | undefined {

@@ -19,7 +19,11 @@ interface Place {
   readonly tag: number;
   readonly item: number;
   readonly depth: number;
+  readonly tell: Tell;
 }
+
+/** Takes a sentence on what the model has otherwise, and was understood all the same; the same one may come again. */
+export type Tell = (sentence: string) => void;
 
 /** The place in words: nothing at the top. */
 function wordsOf({ tag, item }: Place): string {
@@ -79,8 +83,8 @@ export function parseJsonDocuments(text: string): readonly unknown[] {
  * names as objects, a missing `vr` from the dictionary. What text VRs hold is not judged: that is for the index.
  * @throws ArchiveError `malformed-metadata`, naming the attribute and the item it is in
  */
-export function readDataSet(value: unknown): DicomJson {
-  return dataSet(value, { tag: 0, item: 0, depth: 0 });
+export function readDataSet(value: unknown, tell: Tell = () => undefined): DicomJson {
+  return dataSet(value, { tag: 0, item: 0, depth: 0, tell });
 }
 
 function dataSet(value: unknown, place: Place): DicomJson {
@@ -117,6 +121,7 @@ function readAttribute(tag: number, given: unknown, place: Place): JsonAttribute
   if (inline !== undefined && inline !== null) return { vr: row.vr, ...inlineBinary(inline, row, refuse) };
   if (!Array.isArray(values)) throw refuse("has a Value that is not an array");
   if (row.kind === "binary" && values.length > 0) throw refuse(`has a Value, and VR ${row.vr} takes InlineBinary`);
+  if (row.kind === "name" && values.some((value) => typeof value === "string")) place.tell(nameAsText(tag));
   const read = values.map((value, index) => readValue(value, row, refuse, () => inside(tag, index, place, refuse)));
   return read.length === 0 ? { vr: row.vr } : { vr: row.vr, Value: read };
 }
@@ -125,7 +130,7 @@ type Refuse = (fault: string) => ArchiveError;
 
 function inside(tag: number, index: number, place: Place, refuse: Refuse): Place {
   if (place.depth >= deepest) throw refuse(`is nested more than ${deepest} deep`);
-  return { tag, item: index + 1, depth: place.depth + 1 };
+  return { tag, item: index + 1, depth: place.depth + 1, tell: place.tell };
 }
 
 /** PS3.18 F.2.7: base64; line breaks, which some encoders put in, are let pass. */
@@ -160,6 +165,10 @@ function isIntegerString(value: number): boolean {
 }
 
 const nameGroups = ["Alphabetic", "Ideographic", "Phonetic"] as const;
+
+function nameAsText(tag: number): string {
+  return `${tagLabel(tag)} holds a name as one text; the model has an object with its component groups (PS3.18 F.2.2).`;
+}
 
 /** PS3.18 F.2.2; some clients write the name as one string, its groups parted by `=` (PS3.5 6.2.1). */
 function personName(value: unknown, refuse: Refuse): JsonPersonName | null {

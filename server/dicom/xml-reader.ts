@@ -2,7 +2,7 @@
 import { SaxesParser, type SaxesTagNS } from "saxes";
 import { ArchiveError } from "../errors.ts";
 import { entryOfKeyword, tagHex } from "./dictionary.ts";
-import { deepest, readDataSet } from "./json-reader.ts";
+import { deepest, readDataSet, type Tell } from "./json-reader.ts";
 import type { DicomJson } from "./json.ts";
 import { PrivateBlocks } from "./private-blocks.ts";
 
@@ -50,7 +50,7 @@ interface OpenAttribute {
  * The data set that `text` holds. Elements with and without the namespace of PS3.19 are read; document types and
  * elements that the model does not have are refused. Private attributes whose block the model leaves out get one
  * (PS3.19 A.1.5: `privateCreator`), and values come out as `readDataSet` gives them.
- * @throws ArchiveError `malformed-metadata`
+ * @throws ArchiveError `malformed-metadata`, or `invalid-request` when the text is not well-formed XML
  */
 export function parseNativeXml(text: string): DicomJson {
   const parser = new NativeXmlParser();
@@ -66,7 +66,7 @@ export class NativeXmlParser {
   constructor() {
     const reader = this.#reader;
     this.#parser.on("error", (error) => {
-      throw malformed("is not well-formed", error);
+      throw unreadable("is not well-formed", error);
     });
     this.#parser.on("doctype", () => {
       throw malformed("has a document type, which is not read");
@@ -77,15 +77,18 @@ export class NativeXmlParser {
     this.#parser.on("closetag", () => reader.close());
   }
 
-  /** Reads the next piece. @throws ArchiveError `malformed-metadata` */
+  /** Reads the next piece. @throws ArchiveError `malformed-metadata`, `invalid-request` */
   push(text: string): void {
     this.#guarded(() => this.#parser.write(text));
   }
 
-  /** The data set, when `text` was the last piece. @throws ArchiveError `malformed-metadata` */
-  end(text = ""): DicomJson {
+  /**
+   * The data set, when `text` was the last piece; `tell` as in `readDataSet`.
+   * @throws ArchiveError `malformed-metadata`, `invalid-request`
+   */
+  end(text = "", tell?: Tell): DicomJson {
     this.#guarded(() => this.#parser.write(text).close());
-    return readDataSet(this.#reader.document());
+    return readDataSet(this.#reader.document(), tell);
   }
 
   #guarded(action: () => void): void {
@@ -93,9 +96,14 @@ export class NativeXmlParser {
       action();
     } catch (cause) {
       if (cause instanceof ArchiveError) throw cause;
-      throw malformed("cannot be read", cause);
+      throw unreadable("cannot be read", cause);
     }
   }
+}
+
+/** The error for a text that is no XML, or too much of it: as of a text that is not JSON. */
+function unreadable(fault: string, cause?: unknown): ArchiveError {
+  return new ArchiveError("invalid-request", `The XML metadata ${fault}.`, { cause });
 }
 
 function malformed(fault: string, cause?: unknown): ArchiveError {
@@ -117,7 +125,7 @@ class NativeXmlReader {
   open(tag: SaxesTagNS): void {
     const { local, uri } = tag;
     this.#elements += 1;
-    if (this.#elements > mostElements) throw malformed(`holds more than ${mostElements} elements`);
+    if (this.#elements > mostElements) throw unreadable(`holds more than ${mostElements} elements`);
     const known = Object.hasOwn(parents, local) && (uri === "" || uri === namespace);
     if (!known || !parents[local]?.includes(this.#names.at(-1) ?? "")) {
       throw malformed(`holds the element ${JSON.stringify(tag.name.slice(0, 40))} where PS3.19 A.1 has none`);
@@ -151,7 +159,7 @@ class NativeXmlReader {
   }
 
   document(): Record<string, unknown> {
-    if (!this.#document) throw malformed("holds no data set");
+    if (!this.#document) throw unreadable("holds no data set");
     return this.#document;
   }
 

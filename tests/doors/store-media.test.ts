@@ -278,6 +278,32 @@ describe("POST /dicom-web/studies of media", () => {
     assert.equal((await send("image/png", jpeg)).status, 415);
   });
 
+  it("refuses other bytes under the name of a document, alone or with metadata", async () => {
+    const file = instanceFile();
+    await send("application/dicom", file.bytes);
+    const binary = Buffer.alloc(84 + 2 * 50);
+    binary.writeUInt32LE(2, 80);
+    const cases: readonly (readonly [type: string, media: Buffer, words: RegExp | undefined])[] = [
+      ["application/pdf", Buffer.from("hello"), /not a PDF document/],
+      ["application/pdf", Buffer.concat([Buffer.alloc(1020, " "), pdf()]), /not a PDF document/],
+      ["application/pdf", Buffer.concat([Buffer.alloc(1000, " "), pdf()]), undefined],
+      ["model/stl", Buffer.from("hello"), /not an STL model/],
+      ["model/stl", binary.subarray(0, -1), /not an STL model/],
+      ["model/stl", Buffer.alloc(0), /not an STL model/],
+      ["model/stl", binary, undefined],
+    ];
+    for (const [type, media, words] of cases) {
+      const answers = [
+        await send(type, media, `/studies/${file.studyInstanceUid}`),
+        await post({ ...patient, ...theDocument }, [part(type, media)]),
+      ];
+      for (const answer of answers) {
+        assert.equal(answer.status, words ? 409 : 200, `${type} of ${media.length} bytes`);
+        if (words) assert.match(await answer.text(), words);
+      }
+    }
+  });
+
   it("warns when the metadata contradict the image", async () => {
     const wrong = { ...patient, ...thePixels, "00280010": { vr: "US", Value: [7] } };
     const { metadata, reference } = await kept(await post(wrong, [part("image/jpeg", jpeg)]));

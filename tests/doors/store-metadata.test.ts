@@ -241,6 +241,21 @@ describe("POST /dicom-web/studies of metadata and bulk data", () => {
     );
   });
 
+  it("takes a name that is one text, and warns of it", async () => {
+    const given = dataSet({
+      "00100010": { vr: "PN", Value: ["Doe^Jane=X"] },
+      "00081048": { vr: "PN", Value: ["a", "b"] },
+    });
+    const response = await post([metadata(given), bulk("bulk/1", pixels)]).expect(200);
+    const [reference] = items(answerOf(response), referencedSopSequence);
+    const faults = reference ? items(reference, "00741048") : [];
+    assert.deepEqual(new Set(faults.map((fault) => first(fault, "00720026"))), new Set(["00081048", "00100010"]));
+    assert.match(JSON.stringify(faults), /PatientName \(0010,0010\) holds a name as one text; the model has an object/);
+    const apart = dataSet({ "00100010": { vr: "PN", Value: [{ Alphabetic: "Doe^Jane" }] } });
+    const quiet = await post([metadata(apart), bulk("bulk/1", pixels)]).expect(200);
+    assert.doesNotMatch(JSON.stringify(quiet.body), /one text/);
+  });
+
   it("takes parts without a Content-Type: bulk data when something names them", async () => {
     const untyped = { headers: { "Content-Location": "bulk/1" }, body: pixels };
     await post([{ headers: {}, body: JSON.stringify([dataSet()]) }, untyped]).expect(200);
@@ -315,12 +330,15 @@ describe("POST /dicom-web/studies of metadata and bulk data", () => {
     assert.deepEqual(await server.knex("sweep"), [], "nothing is left to the sweep");
   });
 
-  it("answers 400 to metadata that are no JSON, 409 to XML that is none, 413 to too much of them", async () => {
+  it("answers 400 to metadata that are no JSON or no XML, 409 to XML of another model, 413 to too much of them", async () => {
     await post([{ headers: { "Content-Type": jsonType }, body: "[{" }]).expect(400);
     await post([{ headers: { "Content-Type": jsonType }, body: Buffer.from([0xff, 0xfe]) }]).expect(400);
     await post([metadata()]).expect(400);
     await post([{ headers: { "Content-Type": jsonType }, body: `[${"0,".repeat(2_000_000)}0]` }]).expect(400);
-    await post([{ headers: { "Content-Type": xmlType }, body: "<NativeDicomModel>" }], xmlType).expect(409);
+    await post([{ headers: { "Content-Type": xmlType }, body: "<NativeDicomModel>" }], xmlType).expect(400);
+    await post([{ headers: { "Content-Type": xmlType }, body: "" }], xmlType).expect(400);
+    await post([{ headers: { "Content-Type": xmlType }, body: Buffer.from("<a>\xff", "latin1") }], xmlType).expect(400);
+    await post([{ headers: { "Content-Type": xmlType }, body: "<a/>" }], xmlType).expect(409);
     const entities = '<!DOCTYPE a [<!ENTITY b "bbbb">]><NativeDicomModel>&b;</NativeDicomModel>';
     await post([{ headers: { "Content-Type": xmlType }, body: entities }], xmlType).expect(409);
     await post([{ headers: { "Content-Type": jsonType }, body: Buffer.alloc(33 * 2 ** 20, " ") }]).expect(413);

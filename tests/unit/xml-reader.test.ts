@@ -2,16 +2,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { parseNativeXml } from "../../server/dicom/xml-reader.ts";
-import { ArchiveError } from "../../server/errors.ts";
+import { ArchiveError, type ErrorCode } from "../../server/errors.ts";
 import { repeatable } from "../support/scan.ts";
 
 const model = (inside: string, root = "NativeDicomModel") =>
   `<?xml version="1.0" encoding="UTF-8"?>\n<${root}>\n${inside}\n</NativeDicomModel>`;
 
-const refused = (text: string, words: RegExp) =>
+const refused = (text: string, words: RegExp, code: ErrorCode = "malformed-metadata") =>
   assert.throws(
     () => parseNativeXml(text),
-    (error) => error instanceof ArchiveError && error.code === "malformed-metadata" && words.test(error.message),
+    (error) => error instanceof ArchiveError && error.code === code && words.test(error.message),
     `${text.slice(0, 200)} against ${words}`,
   );
 
@@ -114,14 +114,17 @@ describe("reading the Native DICOM Model", () => {
     assert.deepEqual(read["00090011"]?.Value, ["OTHER"]);
   });
 
+  it("refuses what is not XML, as what is not JSON is", () => {
+    refused("", /cannot be read|not well-formed|holds no data set/, "invalid-request");
+    refused(model("&x;"), /not well-formed/, "invalid-request");
+    refused(model("").slice(0, -5), /not well-formed/, "invalid-request");
+  });
+
   it("refuses what is not the model", () => {
-    refused("", /cannot be read|not well-formed|holds no data set/);
     refused("<a/>", /holds the element "a"/);
     refused(model("<Value>1</Value>"), /holds the element "Value"/);
     refused('<NativeDicomModel xmlns="urn:other"/>', /holds the element/);
     refused(`<!DOCTYPE a [<!ENTITY x "y">]>${model("")}`.replace(/<\?xml.*\?>\n/, ""), /document type/);
-    refused(model("&x;"), /not well-formed/);
-    refused(model("").slice(0, -5), /not well-formed/);
     refused(model('<DicomAttribute tag="0010" vr="LO"/>'), /eight hexadecimal digits/);
     refused(model('<DicomAttribute tag="00100010" vr="ZZ"/>'), /none of PS3.5/);
     refused(model('<DicomAttribute tag="00100020" vr="LO"/>'.repeat(2)), /twice/);
@@ -152,6 +155,7 @@ describe("reading the Native DICOM Model", () => {
     refused(
       model(`<DicomAttribute tag="00400275" vr="SQ">${"<Item/>".repeat(1_500_000)}`),
       /more than 1500000 elements/,
+      "invalid-request",
     );
   });
 
@@ -165,7 +169,7 @@ describe("reading the Native DICOM Model", () => {
         parseNativeXml(mutated);
       } catch (error) {
         assert.ok(
-          error instanceof ArchiveError && error.code === "malformed-metadata",
+          error instanceof ArchiveError && ["malformed-metadata", "invalid-request"].includes(error.code),
           `${String(error)} of ${mutated}`,
         );
       }
