@@ -11,10 +11,14 @@ const mostInRequest = 128;
 
 /** One tag, as a request names it. */
 export const tagRequest = z.strictObject({
-  path: z.string().min(1, "is empty").max(256, "is too long"),
-  vr: z.string().optional(),
-  privateCreator: z.string().optional(),
-  level: z.enum(["study", "series", "instance"]),
+  path: z
+    .string()
+    .min(1, "is empty")
+    .max(256, "is too long")
+    .describe("Keyword or tag of the attribute; in sequences joined by dots."),
+  vr: z.string().optional().describe("Value Representation; needed where PS3.6 has none: for private tags."),
+  privateCreator: z.string().optional().describe("Private Creator; needed for private tags."),
+  level: z.enum(["study", "series", "instance"]).describe("Level at which, and below which, it is searched."),
 });
 
 /** One object stands for a list of one. */

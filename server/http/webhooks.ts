@@ -33,16 +33,27 @@ const values = z
 
 /** The body that adds a webhook. */
 export const webhookRequest = z.strictObject({
-  url: address,
-  secret: z.string().min(16, "has fewer than 16 characters").max(256).optional(),
+  url: address.describe("Address that is told, by http or https, without user information."),
+  secret: z
+    .string()
+    .min(16, "has fewer than 16 characters")
+    .max(256)
+    .optional()
+    .describe("With what deliveries are signed; one is made when absent."),
   events: z
     .array(z.enum(["create", "update", "delete", "restore"]))
     .min(1)
-    .optional(),
+    .optional()
+    .describe("Actions that are told; absent: every one."),
   filter: z
     .strictObject({ studyInstanceUid: values.optional(), sopClassUid: values.optional(), origin: values.optional() })
-    .optional(),
-  since: z.int().min(0).optional(),
+    .optional()
+    .describe("Which changes are told: every member that is given must have the value of the change; absent: any."),
+  since: z
+    .int()
+    .min(0)
+    .optional()
+    .describe("Only changes with a higher sequence number are told; absent: those still to come."),
 });
 
 /** POST /api/webhooks: the answer holds the secret, which is told only here. */

@@ -64,6 +64,8 @@ describe("the server's own resources", () => {
   it("are described with a schema for every body of JSON, and a sentence for every member", async () => {
     const { text } = await request(server.url).get("/api/openapi.json").expect(200);
     assert.doesNotMatch(text, /"application\/json":\{"schema":\{\}\}/);
+    const at = /"at":\{[^}]*"format":"date-time"/;
+    assert.match(text, at);
     for (const sentence of ["Counts from 1, without gaps.", "Not told before.", "Until when it can be restored."]) {
       assert.ok(text.includes(sentence), sentence);
     }
