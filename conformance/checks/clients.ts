@@ -74,6 +74,18 @@ function pixelsOf({ dataSet }: Instance): Buffer {
   return Buffer.isBuffer(pixels) ? pixels : Buffer.alloc(0);
 }
 
+/** UI, DA, SH, PN, IS and US: attributes whose values both readings must agree on. */
+const comparedTags = [
+  "00080018",
+  "00080020",
+  "00080050",
+  "00100010",
+  "0020000D",
+  "00200011",
+  "00280010",
+  "00280100",
+] as const;
+
 export const clientChecks: Checks = {
   "client-search-studies": async (session) => {
     session.need(session.fixtures.mr);
@@ -169,16 +181,7 @@ export const clientChecks: Checks = {
     const theirs: unknown = JSON.parse(await readBy("dcm2json", [], await fileOf(session, mr)));
     const ours: unknown = JSON.parse((await session.get(`${pathsOf(mr).instance}/metadata`)).body.toString("utf8"));
     const [dataSet] = Array.isArray(ours) ? ours : [ours];
-    for (const tag of [
-      "00080018",
-      "00080020",
-      "00080050",
-      "00100010",
-      "0020000D",
-      "00200011",
-      "00280010",
-      "00280100",
-    ]) {
+    for (const tag of comparedTags) {
       expectEqual(valueOf(dataSet, tag), valueOf(theirs, tag), tag);
     }
   },
@@ -194,16 +197,7 @@ export const clientChecks: Checks = {
     const theirs = await readBy("dcm2xml", ["--native-format"], await fileOf(session, mr));
     const answer = expectStatus(await session.get(`${pathsOf(mr).instance}/metadata`, media.xml), 200);
     const ours = soleBody(answer).toString("utf8");
-    for (const tag of [
-      "00080018",
-      "00080020",
-      "00080050",
-      "00100010",
-      "0020000D",
-      "00200011",
-      "00280010",
-      "00280100",
-    ]) {
+    for (const tag of comparedTags) {
       expectEqual(xmlOf(ours, tag), xmlOf(theirs, tag), tag);
     }
   },

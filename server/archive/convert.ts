@@ -8,7 +8,7 @@ import { Part10Scan } from "../dicom/part10.ts";
 import { part10Header } from "../dicom/part10-writer.ts";
 import { explicitVrLittleEndian, transferSyntaxOf } from "../dicom/transfer-syntax.ts";
 import { parseUid } from "../dicom/uid.ts";
-import { segmentBytes } from "./stored-bytes.ts";
+import { objectBytes, segmentBytes, toBuffer } from "./stored-bytes.ts";
 
 /** Transfer syntaxes that an instance stored in `transferSyntaxUid` can be sent in: that one first. */
 export function sendableSyntaxes(transferSyntaxUid: string): readonly string[] {
@@ -32,7 +32,7 @@ export async function* inExplicitVrLittleEndian(blobs: Blobs, row: InstanceRow):
     return;
   }
   const scan = new Part10Scan();
-  for await (const chunk of await blobs.get(row.blobKey)) await scan.push(toBuffer(chunk));
+  for await (const chunk of objectBytes(blobs, row.blobKey)) await scan.push(chunk);
   for (const piece of explicitPieces((await scan.end()).dataSet)) {
     if (Buffer.isBuffer(piece)) yield piece;
     else yield* segmentBytes(blobs, row, piece.segments, piece.swapWidth).read();
@@ -45,9 +45,4 @@ async function* inflated(blobs: Blobs, { blobKey, dataSetOffset, byteLength }: I
   // What fails destroys both ends, and the reader throws it.
   const source = pipeline(deflated, createInflateRaw(), () => undefined);
   for await (const chunk of source) yield toBuffer(chunk);
-}
-
-function toBuffer(chunk: unknown): Buffer {
-  if (Buffer.isBuffer(chunk)) return chunk;
-  throw new TypeError("an object is read in buffers");
 }

@@ -1,16 +1,16 @@
 /** Stores instances that belong to no patient (PS3.18 12.5): color palettes, hanging protocols and the like. */
-import { createHash } from "node:crypto";
 import { deflateRawSync } from "node:zlib";
 import { type Blobs, freshKey } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import type { LevelDocument } from "../../storage/catalog-records.ts";
 import { textOf } from "../dicom/data-set.ts";
 import { type DicomJson, toDicomJson, toJsonText } from "../dicom/json.ts";
-import { Part10Scan, type ScannedFile } from "../dicom/part10.ts";
+import type { ScannedFile } from "../dicom/part10.ts";
 import { isUid, type Uid, uidRule } from "../dicom/uid.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
 import { computed } from "./attributes.ts";
 import { createOrphans } from "./orphans.ts";
+import { Reading } from "./reading.ts";
 import type { StoreLog } from "./store.ts";
 import { type NonPatientCategory, nonPatientCategoryOf } from "./non-patient-categories.ts";
 
@@ -50,22 +50,11 @@ export function createNonPatientStore(
     target: NonPatientTarget,
   ): Promise<NonPatientOutcome> {
     const blobKey = freshKey();
-    const hash = createHash("sha256");
-    const scan = new Part10Scan();
-    let read: ReturnType<typeof describe> | undefined;
-    async function* chunks(): AsyncGenerator<Buffer> {
-      for await (const chunk of body) {
-        hash.update(chunk);
-        await scan.push(chunk);
-        yield chunk;
-      }
-      read = describe(await scan.end(), target);
-    }
+    const reading = new Reading(body, (file) => describe(file, target));
     try {
-      const { byteLength } = await blobs.put(blobKey, chunks());
-      if (!read) throw new Error("the body was not read to its end");
-      const { file, sopClassUid, sopInstanceUid, json, bulkData } = read;
-      const sha256 = hash.digest();
+      const { byteLength } = await blobs.put(blobKey, reading.chunks());
+      const { file, sopClassUid, sopInstanceUid, json, bulkData } = reading.described();
+      const sha256 = reading.sha256();
       const described = {
         sopInstanceUid,
         sopClassUid,
@@ -94,15 +83,7 @@ export function createNonPatientStore(
     } catch (cause) {
       const error = toArchiveError(cause);
       if (error.code === "internal") log.warn({ err: cause }, "an instance could not be stored");
-      const { dataSet } = scan.soFar();
-      const sopClassUid = textOf(dataSet, tag.sopClassUid);
-      const sopInstanceUid = textOf(dataSet, tag.sopInstanceUid);
-      return {
-        status: "failed",
-        error,
-        ...(sopClassUid && { sopClassUid }),
-        ...(sopInstanceUid && { sopInstanceUid }),
-      };
+      return { status: "failed", error, ...reading.identifiersSoFar() };
     }
   };
 }

@@ -17,7 +17,7 @@ import { type Paging, parsePaging } from "./query-paging.ts";
 import { withBulkDataRoot } from "./retrieve.ts";
 import type { StoreLog } from "./store.ts";
 import type { SearchAnswer } from "./search.ts";
-import { type ReadableBytes, tabledBytes } from "./stored-bytes.ts";
+import { objectBytes, type ReadableBytes, tabledBytes } from "./stored-bytes.ts";
 
 /** Which one. */
 export interface NonPatientUid {
@@ -91,7 +91,7 @@ export function createNonPatient(
       byteLength,
       sha256,
       storedAt: createdAt,
-      read: (range) => opened(() => blobs.get(blobKey, range)),
+      read: (range) => objectBytes(blobs, blobKey, range),
       metadata: (urlOf) => withBulkDataRoot(inflateRawSync(metadata).toString("utf8"), urlOf("")),
     };
   }
@@ -155,8 +155,4 @@ function parseNonPatientQuery(category: NonPatientCategory, parameters: QueryPar
     },
     warnings: [...unmatched.map((path) => `${notMatched} ${path}.`), ...(rules.fuzzyMatching ? [literalNames] : [])],
   };
-}
-
-async function* opened(open: () => Promise<AsyncIterable<Buffer>>): AsyncGenerator<Buffer> {
-  yield* await open();
 }

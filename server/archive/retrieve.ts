@@ -7,6 +7,7 @@ import type { Segment } from "../dicom/data-set.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 import { inExplicitVrLittleEndian } from "./convert.ts";
+import { objectBytes } from "./stored-bytes.ts";
 
 /** A study, one of its series, or one instance of that. */
 export interface ResourceUids {
@@ -72,7 +73,7 @@ export function createRetrieve(blobs: Blobs, catalog: Catalog) {
     const { seriesInstanceUid, sopInstanceUid, transferSyntaxUid, byteLength, sha256, createdAt, blobKey } = row;
     // Always by range: an object that was cut short is refused, instead of sent as if it were whole.
     const whole = { offset: 0, length: byteLength };
-    const bytes = (range: Segment = whole) => opened(() => blobs.get(blobKey, range));
+    const bytes = (range: Segment = whole) => objectBytes(blobs, blobKey, range);
     return {
       seriesInstanceUid,
       sopInstanceUid,
@@ -131,8 +132,4 @@ export function absent({ seriesInstanceUid, sopInstanceUid }: ResourceUids): Arc
   if (sopInstanceUid !== undefined) return new ArchiveError("no-such-instance", "The instance is not in this archive.");
   if (seriesInstanceUid !== undefined) return new ArchiveError("no-such-series", "The series is not in this archive.");
   return new ArchiveError("no-such-study", "The study is not in this archive.");
-}
-
-async function* opened(open: () => Promise<AsyncIterable<Buffer>>): AsyncGenerator<Buffer> {
-  yield* await open();
 }

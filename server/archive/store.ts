@@ -1,14 +1,14 @@
 /** Store: bytes to the object store while their header is scanned, then one commit, then the outcome. */
-import { createHash } from "node:crypto";
 import { type Blobs, freshKey } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import { isSamePatient } from "../../storage/catalog-records.ts";
-import { Part10Scan } from "../dicom/part10.ts";
+import type { ScannedFile } from "../dicom/part10.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { createOrphans } from "./orphans.ts";
-import { describe, type Description, type Identifiers, identifiersForResponse } from "./describe.ts";
+import { describe, type Identifiers } from "./describe.ts";
+import { Reading } from "./reading.ts";
 
 export interface StoreOptions {
   /** When given, an instance of another study is refused (PS3.18 10.5.1: POST /studies/{study}). */
@@ -76,7 +76,7 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
    * `body` is pulled at the pace of the object store and is never held whole.
    */
   return async function store(body: AsyncIterable<Buffer>, options: StoreOptions = {}): Promise<StoreOutcome> {
-    const reading = new Reading(body, options.studyInstanceUid);
+    const reading = new Reading(body, describeFor(options.studyInstanceUid));
     const blobKey = freshKey();
     try {
       const { byteLength } = await blobs.put(blobKey, reading.chunks());
@@ -106,46 +106,13 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
   };
 }
 
-/** One pass over the bytes: hash, scan and description, all done when the last byte has gone to the object store. */
-class Reading {
-  readonly #body: AsyncIterable<Buffer>;
-  readonly #study: Uid | undefined;
-  readonly #hash = createHash("sha256");
-  #described: { identifiers: Identifiers; warnings: readonly string[]; record: Description } | undefined;
-  #identifiers: { sopClassUid?: string; sopInstanceUid?: string } = {};
-
-  constructor(body: AsyncIterable<Buffer>, study: Uid | undefined) {
-    this.#body = body;
-    this.#study = study;
-  }
-
-  /** The bytes. Throws before the end when they are no instance that can be stored, so that nothing is kept. */
-  async *chunks(): AsyncGenerator<Buffer> {
-    const scan = new Part10Scan();
-    for await (const chunk of this.#body) {
-      this.#hash.update(chunk);
-      await scan.push(chunk);
-      yield chunk;
-    }
-    const file = await scan.end();
-    this.#identifiers = identifiersForResponse(file.dataSet);
+/** @throws ArchiveError `wrong-study`, and what `describe` throws */
+function describeFor(study: Uid | undefined) {
+  return (file: ScannedFile) => {
     const described = describe(file);
-    if (this.#study !== undefined && described.identifiers.studyInstanceUid !== this.#study) {
+    if (study !== undefined && described.identifiers.studyInstanceUid !== study) {
       throw new ArchiveError("wrong-study", "StudyInstanceUID (0020,000D) is not that of the study in the address.");
     }
-    this.#described = described;
-  }
-
-  described() {
-    if (!this.#described) throw new Error("the body was not read to its end");
-    return this.#described;
-  }
-
-  identifiersSoFar() {
-    return this.#identifiers;
-  }
-
-  sha256(): Buffer {
-    return this.#hash.digest();
-  }
+    return described;
+  };
 }

@@ -108,6 +108,11 @@ async function* readSegments(blobs: Blobs, place: StoredPlace, segments: readonl
   }
 }
 
+/** The bytes of an object, or of `range` of it, which is opened when the first are pulled. */
+export async function* objectBytes(blobs: Blobs, blobKey: string, range?: Segment): AsyncGenerator<Buffer> {
+  for await (const chunk of await blobs.get(blobKey, range)) yield toBuffer(chunk);
+}
+
 /** Numbers of `width` bytes from big to little endian, whatever the chunks. */
 async function* swapBytes(source: AsyncIterable<Buffer>, width: 1 | 2 | 4 | 8): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
@@ -192,7 +197,8 @@ async function* sliced(
   if (left.some(({ length }) => length > 0)) throw new ArchiveError("no-such-blob", "The stored bytes end too early.");
 }
 
-function toBuffer(chunk: unknown): Buffer {
+/** A chunk of a stream of bytes. */
+export function toBuffer(chunk: unknown): Buffer {
   if (Buffer.isBuffer(chunk)) return chunk;
   throw new TypeError("a stream of bytes yields buffers");
 }

@@ -1,6 +1,7 @@
 /** The Storage Commitment Response Module (PS3.18 J.2) of a result. */
 import type { CommitmentReference, CommitmentResult } from "../archive/commitment.ts";
 import type { DicomJson } from "../dicom/json.ts";
+import { sequence } from "./one-data-set.ts";
 
 type Answered = CommitmentReference & { readonly failureReason?: number };
 
@@ -83,8 +84,4 @@ function instance({ sopInstanceUid, failureReason }: Answered): DicomJson {
 
 function uid(value: string) {
   return { vr: "UI", Value: [value] };
-}
-
-function sequence(name: string, items: readonly DicomJson[]): DicomJson {
-  return items.length === 0 ? {} : { [name]: { vr: "SQ", Value: [...items] } };
 }

@@ -38,3 +38,8 @@ export function writtenAs(
   const { contentType, body } = multipartRelated([{ contentType: xml, body: Buffer.from(document) }], { type: xml });
   return { headers: { "Content-Type": contentType }, body };
 }
+
+/** A sequence of `items` under `name`; nothing when there are none. */
+export function sequence(name: string, items: readonly DicomJson[]): DicomJson {
+  return items.length === 0 ? {} : { [name]: { vr: "SQ", Value: [...items] } };
+}

@@ -2,7 +2,7 @@
 import type { StoreOutcome } from "../archive/store.ts";
 import type { DicomJson } from "../dicom/json.ts";
 import type { ArchiveError, ErrorCode } from "../errors.ts";
-import { type Representation, writtenAs } from "./one-data-set.ts";
+import { type Representation, sequence, writtenAs } from "./one-data-set.ts";
 import { problemOf } from "./problem.ts";
 import type { Reply } from "./reply.ts";
 
@@ -119,10 +119,6 @@ function commonCause(failed: readonly Failed[]): ArchiveError | undefined {
   const [first] = failed;
   if (!first || !failed.every(({ error }) => error.code === first.error.code)) return undefined;
   return ofRequest.has(first.error.code) || transient.has(first.error.code) ? first.error : undefined;
-}
-
-function sequence(name: string, items: readonly DicomJson[]): DicomJson {
-  return items.length === 0 ? {} : { [name]: { vr: "SQ", Value: [...items] } };
 }
 
 function storedItem(

@@ -5,17 +5,10 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import request from "supertest";
-import { parseMediaType } from "../../server/http/media-type.ts";
-import { readMultipart } from "../../server/http/multipart-reader.ts";
 import { first, toDataSets } from "../support/dicom-json.ts";
 import { instanceFile, type InstanceFile, multipartBody, multipartType } from "../support/instances.ts";
+import { partsOf, type ReceivedPart } from "../support/parts.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
-
-interface Part {
-  readonly contentType: string;
-  readonly location: string | undefined;
-  readonly bytes: Buffer;
-}
 
 describe("GET of studies, series, instances, metadata, frames and bulk data", () => {
   let server: TestServer;
@@ -46,23 +39,9 @@ describe("GET of studies, series, instances, metadata, frames and bulk data", ()
   const seriesPath = () => `${studyPath()}/series/${one.seriesInstanceUid}`;
   const instancePath = (file = one) => `${seriesPath()}/instances/${file.sopInstanceUid}`;
 
-  async function parts(path: string, accept?: string): Promise<Part[]> {
+  async function parts(path: string, accept?: string): Promise<ReceivedPart[]> {
     const response = await fetch(server.url + path, accept === undefined ? {} : { headers: { Accept: accept } });
-    assert.equal(response.status, 200, path);
-    const type = parseMediaType(response.headers.get("content-type") ?? "");
-    assert.equal(type?.type, "multipart/related");
-    assert.ok(response.body);
-    const found: Part[] = [];
-    for await (const { headers, body } of readMultipart(response.body, type?.params.get("boundary") ?? "")) {
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of body) chunks.push(chunk);
-      found.push({
-        contentType: headers.get("content-type") ?? "",
-        location: headers.get("content-location"),
-        bytes: Buffer.concat(chunks),
-      });
-    }
-    return found;
+    return partsOf(response);
   }
 
   it("sends a study and a series as parts in instance order, an instance also alone", async () => {
