@@ -1,5 +1,5 @@
 /** The bulk data parts of a store request, and which BulkDataURI means which of them (PS3.18 8.6.1.2.2, 10.5.1). */
-import type { DicomJson } from "../dicom/json.ts";
+import { type DicomJson, isItem } from "../dicom/json.ts";
 import type { ByteSource } from "../dicom/part10-writer.ts";
 
 /** One bulk data part, put aside. */
@@ -92,10 +92,6 @@ function* bulkDataUris(dataSet: DicomJson): Generator<string> {
   for (const { BulkDataURI: uri, vr, Value: items = [] } of Object.values(dataSet)) {
     if (uri !== undefined) yield uri;
     if (vr !== "SQ") continue;
-    for (const item of items) if (isDataSet(item)) yield* bulkDataUris(item);
+    for (const item of items) if (isItem(item)) yield* bulkDataUris(item);
   }
-}
-
-function isDataSet(value: unknown): value is DicomJson {
-  return typeof value === "object" && value !== null;
 }

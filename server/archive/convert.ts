@@ -1,6 +1,4 @@
 /** Conversion between transfer syntaxes that needs no work on pixels: to explicit VR little endian (PS3.5 A.2). */
-import { createInflateRaw } from "node:zlib";
-import { pipeline } from "node:stream";
 import type { Blobs } from "../../storage/blobs.ts";
 import type { InstanceRow } from "../../storage/catalog-read.ts";
 import { explicitPieces } from "../dicom/explicit-writer.ts";
@@ -8,7 +6,7 @@ import { Part10Scan } from "../dicom/part10.ts";
 import { part10Header } from "../dicom/part10-writer.ts";
 import { explicitVrLittleEndian, transferSyntaxOf } from "../dicom/transfer-syntax.ts";
 import { parseUid } from "../dicom/uid.ts";
-import { objectBytes, segmentBytes, toBuffer } from "./stored-bytes.ts";
+import { inflatedDataSet, objectBytes, segmentBytes } from "./stored-bytes.ts";
 
 /** Transfer syntaxes that an instance stored in `transferSyntaxUid` can be sent in: that one first. */
 export function sendableSyntaxes(transferSyntaxUid: string): readonly string[] {
@@ -28,7 +26,7 @@ export async function* inExplicitVrLittleEndian(blobs: Blobs, row: InstanceRow):
     transferSyntaxUid: explicitVrLittleEndian.uid,
   });
   if (transferSyntaxOf(row.transferSyntaxUid)?.deflated) {
-    yield* inflated(blobs, row);
+    yield* inflatedDataSet(blobs, row);
     return;
   }
   const scan = new Part10Scan();
@@ -37,12 +35,4 @@ export async function* inExplicitVrLittleEndian(blobs: Blobs, row: InstanceRow):
     if (Buffer.isBuffer(piece)) yield piece;
     else yield* segmentBytes(blobs, row, piece.segments, piece.swapWidth).read();
   }
-}
-
-/** The data set of a deflated file, which is in explicit VR little endian already. */
-async function* inflated(blobs: Blobs, { blobKey, dataSetOffset, byteLength }: InstanceRow) {
-  const deflated = await blobs.get(blobKey, { offset: dataSetOffset, length: byteLength - dataSetOffset });
-  // What fails destroys both ends, and the reader throws it.
-  const source = pipeline(deflated, createInflateRaw(), () => undefined);
-  for await (const chunk of source) yield toBuffer(chunk);
 }

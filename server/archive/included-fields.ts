@@ -1,5 +1,5 @@
 /** Which attributes a search answers beyond those answered by default (PS3.18 8.3.4.3). */
-import type { DicomJson, JsonAttribute, JsonValue } from "../dicom/json.ts";
+import { type DicomJson, isItem, type JsonAttribute, type JsonValue } from "../dicom/json.ts";
 import { ArchiveError } from "../errors.ts";
 import { tagOf } from "./attribute-name.ts";
 import { attributeByTag, computed, patientAttributes, type SearchLevel } from "./attributes.ts";
@@ -122,8 +122,4 @@ export function pickField(attribute: JsonAttribute | undefined, tree: FieldTree)
   if (attribute.vr !== "SQ") return undefined;
   const items = attribute.Value?.flatMap((item): JsonValue[] => (isItem(item) ? [pickFields(item, tree)] : []));
   return items ? { vr: "SQ", Value: items } : attribute;
-}
-
-function isItem(value: JsonValue): value is DicomJson {
-  return typeof value === "object" && value !== null;
 }

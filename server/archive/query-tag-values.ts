@@ -2,7 +2,7 @@
 import { inflateRawSync } from "node:zlib";
 import type { QueryTagValues } from "../../storage/catalog-query-tag-values.ts";
 import type { QueryTag } from "../../storage/catalog-query-tags.ts";
-import { type DicomJson, type JsonAttribute, type JsonValue, toJsonValues } from "../dicom/json.ts";
+import { type DicomJson, isItem, type JsonAttribute, type JsonValue, toJsonValues } from "../dicom/json.ts";
 import { isPersonName, longestIndexed, toDate, toIndexedName, toTime } from "./index-values.ts";
 
 /** Values of one attribute of one instance that are indexed. */
@@ -92,7 +92,7 @@ function attributesAt(dataSets: readonly DicomJson[], path: readonly string[], c
   if (step === undefined) return [];
   const found = dataSets.flatMap((json) => tagsOf(json, step, creator).flatMap((tag) => json[tag] ?? []));
   if (rest.length === 0) return found;
-  const items = found.flatMap(({ vr, Value }) => (vr === "SQ" ? (Value ?? []).filter(isDataSet) : []));
+  const items = found.flatMap(({ vr, Value }) => (vr === "SQ" ? (Value ?? []).filter(isItem) : []));
   return attributesAt(items, rest, creator);
 }
 
@@ -111,10 +111,6 @@ function tagsOf(json: DicomJson, step: string, creator: string): string[] {
 /** Of a block whose creator was stored as UN, too. */
 function creatorOf(attribute: JsonAttribute | undefined): JsonValue | undefined {
   return attribute && rawValues(attribute, "LO")?.[0];
-}
-
-function isDataSet(value: JsonValue): value is DicomJson {
-  return typeof value === "object" && value !== null;
 }
 
 /** In a file of implicit VR a private element is UN: its bytes are read as the VR of the tag. */

@@ -1,4 +1,5 @@
 /** The bytes of a stored instance as its frame table counts them: of the object itself, or inflated. */
+import { pipeline } from "node:stream";
 import { createInflateRaw } from "node:zlib";
 import { z } from "zod";
 import type { Blobs } from "../../storage/blobs.ts";
@@ -12,6 +13,8 @@ export interface StoredPlace {
   readonly transferSyntaxUid: string;
   readonly blobKey: string;
   readonly dataSetOffset: number;
+  /** Size of the object in bytes. */
+  readonly byteLength: number;
 }
 
 /** Bytes of known length, of which any run can be read alone. */
@@ -150,38 +153,26 @@ async function* inflatedSegments(
   place: StoredPlace,
   segments: readonly Segment[],
 ): AsyncGenerator<Buffer> {
-  const inflate = createInflateRaw();
-  const object = await blobs.get(place.blobKey);
-  // The first bytes of the object are not deflated.
-  let head = place.dataSetOffset;
-  object.on("data", (chunk: Buffer) => {
-    const dropped = Math.min(head, chunk.length);
-    head -= dropped;
-    if (dropped < chunk.length && !inflate.write(chunk.subarray(dropped))) {
-      object.pause();
-      inflate.once("drain", () => object.resume());
-    }
-  });
-  object.once("end", () => inflate.end());
-  object.once("error", (error) => inflate.destroy(error));
-  try {
-    yield* sliced(inflate, place.dataSetOffset, segments);
-  } finally {
-    object.destroy();
-    inflate.destroy();
-  }
+  yield* sliced(inflatedDataSet(blobs, place), place.dataSetOffset, segments);
+}
+
+/** The data set of a deflated file, which is in explicit VR little endian (PS3.5 A.5). */
+export async function* inflatedDataSet(blobs: Blobs, place: StoredPlace): AsyncGenerator<Buffer> {
+  const { blobKey, dataSetOffset, byteLength } = place;
+  const deflated = await blobs.get(blobKey, { offset: dataSetOffset, length: byteLength - dataSetOffset });
+  // What fails, and leaving early, destroys both ends; the reader throws it.
+  for await (const chunk of pipeline(deflated, createInflateRaw(), () => undefined)) yield toBuffer(chunk);
 }
 
 /** The bytes of `segments`, in ascending order, of `source`, whose first byte is at `start`. */
 async function* sliced(
-  source: AsyncIterable<unknown>,
+  source: AsyncIterable<Buffer>,
   start: number,
   segments: readonly Segment[],
 ): AsyncGenerator<Buffer> {
   const left = [...segments];
   let position = start;
-  for await (const piece of source) {
-    const chunk = toBuffer(piece);
+  for await (const chunk of source) {
     const end = position + chunk.length;
     while (left[0] && left[0].offset < end) {
       const { offset, length } = left[0];
@@ -197,8 +188,7 @@ async function* sliced(
   if (left.some(({ length }) => length > 0)) throw new ArchiveError("no-such-blob", "The stored bytes end too early.");
 }
 
-/** A chunk of a stream of bytes. */
-export function toBuffer(chunk: unknown): Buffer {
+function toBuffer(chunk: unknown): Buffer {
   if (Buffer.isBuffer(chunk)) return chunk;
   throw new TypeError("a stream of bytes yields buffers");
 }

@@ -27,6 +27,11 @@ export interface DicomJson {
   [tag: string]: JsonAttribute;
 }
 
+/** Whether a value of a sequence (SQ) is an item, as it must be; of other VRs only names (PN) are objects. */
+export function isItem(value: unknown): value is DicomJson {
+  return typeof value === "object" && value !== null;
+}
+
 /** Where a value that is not inline lies in the file. */
 export interface BulkDataEntry {
   readonly segments: readonly Segment[];

@@ -8,7 +8,7 @@ import {
   undefinedLength,
 } from "./element-headers.ts";
 import { metadataFault } from "./json-reader.ts";
-import type { DicomJson, JsonAttribute } from "./json.ts";
+import { type DicomJson, isItem, type JsonAttribute } from "./json.ts";
 import type { Uid } from "./uid.ts";
 import { paddingOf, valueField } from "./value-writer.ts";
 import { type VrRow, vrRow } from "./vr.ts";
@@ -171,7 +171,7 @@ class DataSetWriter {
     this.write(elementHeader(tag, vrRow("SQ"), undefinedLength));
     for (const value of items) {
       this.write(itemHeader(item, undefinedLength));
-      if (isDataSet(value)) this.dataSet(value, false);
+      if (isItem(value)) this.dataSet(value, false);
       this.write(itemHeader(itemDelimitation, 0));
     }
     this.write(itemHeader(sequenceDelimitation, 0));
@@ -230,10 +230,6 @@ class DataSetWriter {
     this.#small = [];
     this.#smallLength = 0;
   }
-}
-
-function isDataSet(value: unknown): value is DicomJson {
-  return typeof value === "object" && value !== null;
 }
 
 function isLeftOut(tag: string, number: number): boolean {
