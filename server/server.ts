@@ -1,27 +1,19 @@
-/** A whole server in one process: storage, archive and web door, started in that order and stopped in the opposite one. */
+/** A whole server in one process: archive, background work and web door, started in that order and stopped in the opposite one. */
 import { once } from "node:events";
 import type { RequestListener } from "node:http";
-import path from "node:path";
 import { makeAppConfig } from "../ohif-config/app-config.ts";
 import { readManifest } from "../ohif-config/build-manifest.ts";
 import { viewerBuildFolder } from "../ohif-config/version.ts";
-import { openFileBlobs } from "../storage/blobs-file.ts";
-import { openS3Blobs } from "../storage/blobs-s3.ts";
-import type { Blobs } from "../storage/blobs.ts";
-import { createCatalog } from "../storage/catalog.ts";
-import { connectDatabase } from "../storage/database.ts";
-import { migrate } from "../storage/migrate.ts";
-import { startEmbeddedPostgres } from "../storage/postgres-embedded.ts";
-import { type Archive, createArchive } from "./archive/archive.ts";
+import type { Archive } from "./archive/archive.ts";
 import { type BackgroundTask, startBackground } from "./background.ts";
 import type { Config } from "./config.ts";
-import { makeDataFolder } from "./data-folder.ts";
 import { ArchiveError } from "./errors.ts";
 import { createWebDoor } from "./http/app.ts";
 import { createListener } from "./http/listener.ts";
 import { dicomWebRoot } from "./http/routes.ts";
 import { createViewer } from "./http/viewer.ts";
 import type { Log } from "./log.ts";
+import { openArchive } from "./open-archive.ts";
 
 export interface RunningServer {
   /** Where the web door listens. */
@@ -50,18 +42,9 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
 }
 
 async function open(config: Config, log: Log, opened: Closing[]): Promise<string> {
-  if (config.DATABASE_URL === undefined || config.S3_ENDPOINT === undefined) await makeDataFolder(config.DATA_DIR);
-  const databaseUrl = config.DATABASE_URL ?? (await openEmbedded(config, log, opened));
-  const knex = await connectDatabase({ url: databaseUrl, poolSize: config.DATABASE_POOL, log });
-  opened.push(() => knex.destroy());
-  const applied = await migrate(knex);
-  if (applied.length > 0) log.info({ migrations: applied }, "migrations applied");
-  const blobs = await openBlobs(config, log);
-  opened.push(() => blobs.close());
-  const catalog = createCatalog(knex);
-  const { DUPLICATES: duplicates, REMOVED_KEEP_DAYS: removedKeepDays, CHANGES_KEEP_DAYS: changesKeepDays } = config;
-  const archive = createArchive({ blobs, catalog, log, duplicates, removedKeepDays, changesKeepDays });
-  const background = startBackground(backgroundTasks(archive), catalog.withLock, log);
+  const { archive, withLock, close } = await openArchive(config, log);
+  opened.push(close);
+  const background = startBackground(backgroundTasks(archive), withLock, log);
   opened.push(() => background.stop(config.STOP_TIMEOUT));
   if (!readManifest(viewerBuildFolder)) log.warn({}, "the viewer is not installed; install it with: npm run viewer");
   const viewer = createViewer({ buildFolder: viewerBuildFolder, appConfig: makeAppConfig({ dicomWebRoot }) });
@@ -89,20 +72,6 @@ function backgroundTasks(archive: Archive): readonly BackgroundTask[] {
     { name: "webhooks", everySeconds: 5, unlocked: true, run: (signal) => archive.deliverWebhooks(signal) },
     { name: "changes", everySeconds: 3600, run: (signal) => archive.forgetOldChanges(signal) },
   ];
-}
-
-async function openEmbedded(config: Config, log: Log, opened: Closing[]): Promise<string> {
-  const postgres = await startEmbeddedPostgres({ folder: path.join(config.DATA_DIR, "postgres"), log });
-  opened.push(() => postgres.stop());
-  return postgres.connectionString;
-}
-
-function openBlobs(config: Config, log: Log): Promise<Blobs> {
-  const { S3_ENDPOINT: endpoint, S3_BUCKET: bucket, S3_ACCESS_KEY: accessKey, S3_SECRET_KEY: secretKey } = config;
-  if (endpoint === undefined || accessKey === undefined || secretKey === undefined) {
-    return openFileBlobs({ folder: path.join(config.DATA_DIR, "objects") });
-  }
-  return openS3Blobs({ endpoint, bucket, accessKey, secretKey, region: config.S3_REGION, log });
 }
 
 /** Why a port cannot be had, in words, by what the system says. */

@@ -63,6 +63,18 @@ export async function evictOrphan(cluster: Cluster, postmaster: Postmaster): Pro
   }
 }
 
+/** The process that owns a live postmaster; undefined when it is dead, or cannot be asked just now. */
+export async function findLivingOwner(cluster: Cluster, postmaster: Postmaster): Promise<number | undefined> {
+  const session = await openOwnerSession(cluster, postmaster.port).catch(ignoreUnlessPasswordRefused);
+  if (session === undefined) return undefined;
+  try {
+    const owner = await findOwner(session);
+    return owner !== undefined && isAlive(owner) ? owner : undefined;
+  } finally {
+    await session.end().catch(() => undefined);
+  }
+}
+
 async function takeOwnershipOfOld(session: Client): Promise<boolean> {
   return !(await wasStartedJustNow(session)) && (await takeOwnership(session));
 }

@@ -7,7 +7,7 @@ import type { Client } from "pg";
 import { ArchiveError } from "../server/errors.ts";
 import type { StorageLog } from "./log.ts";
 import { findPostmaster, launch, prepareCluster, roleName, type Cluster } from "./postgres-embedded-cluster.ts";
-import { evictOrphan, openOwnerSession, owned, takeOwnership } from "./postgres-embedded-owner.ts";
+import { evictOrphan, findLivingOwner, openOwnerSession, owned, takeOwnership } from "./postgres-embedded-owner.ts";
 
 /** A running PostgreSQL. */
 export interface EmbeddedPostgres {
@@ -69,12 +69,29 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const stopping = new AbortController();
   const supervised = supervise(cluster, log, settings, first, stopping.signal);
   return {
-    connectionString: `postgresql://${roleName}:${cluster.password}@127.0.0.1:${first.running.port}/${roleName}`,
+    connectionString: connectionStringOf(cluster, first.running.port),
     stop: async () => {
       stopping.abort();
       await supervised;
     },
   };
+}
+
+/**
+ * The PostgreSQL of `folder` beside the server that runs it: `stop` leaves it running. When no server does, as
+ * `startEmbeddedPostgres`. It goes away when that server stops.
+ */
+export async function joinEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const cluster = await prepareCluster(options.folder);
+  const postmaster = await findPostmaster(cluster);
+  if (!postmaster?.ready || (await findLivingOwner(cluster, postmaster)) === undefined) {
+    return startEmbeddedPostgres(options);
+  }
+  return { connectionString: connectionStringOf(cluster, postmaster.port), stop: async () => undefined };
+}
+
+function connectionStringOf(cluster: Cluster, port: number): string {
+  return `postgresql://${roleName}:${cluster.password}@127.0.0.1:${port}/${roleName}`;
 }
 
 interface Claimed {

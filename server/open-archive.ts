@@ -1,0 +1,88 @@
+/** The archive without doors: database, object store and use cases, for the server and for commands that need no server. */
+import path from "node:path";
+import type { Knex } from "knex";
+import { openFileBlobs } from "../storage/blobs-file.ts";
+import { openS3Blobs } from "../storage/blobs-s3.ts";
+import type { Blobs } from "../storage/blobs.ts";
+import { createCatalog } from "../storage/catalog.ts";
+import type { WithLock } from "../storage/catalog-locks.ts";
+import { connectDatabase } from "../storage/database.ts";
+import { migrate } from "../storage/migrate.ts";
+import { joinEmbeddedPostgres, startEmbeddedPostgres } from "../storage/postgres-embedded.ts";
+import { type Archive, createArchive } from "./archive/archive.ts";
+import type { Config } from "./config.ts";
+import { makeDataFolder } from "./data-folder.ts";
+import type { Log } from "./log.ts";
+
+/** Both memories, open. */
+export interface Storage {
+  readonly knex: Knex;
+  readonly blobs: Blobs;
+  /** Closes both, and stops the embedded PostgreSQL when it was started for this. May be called twice. */
+  readonly close: () => Promise<void>;
+}
+
+/** An archive, open. */
+export interface OpenArchive extends Storage {
+  readonly archive: Archive;
+  readonly withLock: WithLock;
+}
+
+export interface OpenOptions {
+  /** Whether to work beside a server that runs the embedded PostgreSQL already; otherwise that is an error. */
+  readonly beside?: boolean;
+}
+
+/**
+ * Opens what the settings name. The schema of the database is not touched.
+ * @throws ArchiveError when PostgreSQL or the object store cannot be had: one sentence that says which
+ */
+export async function openStorage(config: Config, log: Log, { beside = false }: OpenOptions = {}): Promise<Storage> {
+  const opened: (() => Promise<unknown>)[] = [];
+  const close = async () => {
+    for (let last = opened.pop(); last; last = opened.pop()) await last();
+  };
+  try {
+    if (config.DATABASE_URL === undefined || config.S3_ENDPOINT === undefined) await makeDataFolder(config.DATA_DIR);
+    let url = config.DATABASE_URL;
+    if (url === undefined) {
+      const embedded = { folder: path.join(config.DATA_DIR, "postgres"), log };
+      const postgres = await (beside ? joinEmbeddedPostgres(embedded) : startEmbeddedPostgres(embedded));
+      opened.push(() => postgres.stop());
+      url = postgres.connectionString;
+    }
+    const knex = await connectDatabase({ url, poolSize: config.DATABASE_POOL, log });
+    opened.push(() => knex.destroy());
+    const blobs = await openBlobs(config, log);
+    opened.push(() => blobs.close());
+    return { knex, blobs, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Opens the archive, and brings the schema of its database up to the code. @throws as `openStorage` and `migrate` */
+export async function openArchive(config: Config, log: Log, options: OpenOptions = {}): Promise<OpenArchive> {
+  const storage = await openStorage(config, log, options);
+  try {
+    const { knex, blobs } = storage;
+    const applied = await migrate(knex);
+    if (applied.length > 0) log.info({ migrations: applied }, "migrations applied");
+    const catalog = createCatalog(knex);
+    const { DUPLICATES: duplicates, REMOVED_KEEP_DAYS: removedKeepDays, CHANGES_KEEP_DAYS: changesKeepDays } = config;
+    const archive = createArchive({ blobs, catalog, log, duplicates, removedKeepDays, changesKeepDays });
+    return { ...storage, archive, withLock: catalog.withLock };
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
+}
+
+function openBlobs(config: Config, log: Log): Promise<Blobs> {
+  const { S3_ENDPOINT: endpoint, S3_BUCKET: bucket, S3_ACCESS_KEY: accessKey, S3_SECRET_KEY: secretKey } = config;
+  if (endpoint === undefined || accessKey === undefined || secretKey === undefined) {
+    return openFileBlobs({ folder: path.join(config.DATA_DIR, "objects") });
+  }
+  return openS3Blobs({ endpoint, bucket, accessKey, secretKey, region: config.S3_REGION, log });
+}
