@@ -6,8 +6,8 @@ import { Readable } from "node:stream";
 import { callbackify } from "node:util";
 import { ArchiveError } from "../server/errors.ts";
 import { inGroups } from "./blocks.ts";
-import { assertKey, isKey, noSuchBlob, privatePrefix } from "./blobs.ts";
-import type { BlobEntry, Blobs, ByteRange, PutOptions } from "./blobs.ts";
+import { assertKey, isKey, keyFor, metadataOfKey, noSuchBlob, privatePrefix } from "./blobs.ts";
+import type { BlobEntry, Blobs, ByteRange } from "./blobs.ts";
 
 /** Size of one read, in bytes. */
 const blockLength = 256 * 1024;
@@ -26,8 +26,8 @@ const removalsAtOnce = 16;
 
 /**
  * Opens (and makes, when absent) the folder. Throws `storage-unavailable` when it cannot be written.
- * A put writes to `tmp/` and renames the finished file to its key, so nothing half written has a key. Keys come from
- * `freshKey` and are never used twice, so no name is taken.
+ * A put writes to `tmp/` and renames the finished file to its key, so nothing half written has a key. Keys are fresh and
+ * never used twice, so no name is taken; those of objects whose hash is known tell it, which is all the metadata kept.
  */
 export async function openFileBlobs(options: { readonly folder: string }): Promise<Blobs> {
   const folder = path.resolve(options.folder);
@@ -44,11 +44,13 @@ export async function openFileBlobs(options: { readonly folder: string }): Promi
   };
 
   return {
-    put: async (key, body, putOptions) => {
-      const file = fileOf(key);
+    put: async (body, { key: wanted, metadata, signal } = {}) => {
+      if (wanted !== undefined) assertKey(wanted);
       const draft = path.join(temporary, randomUUID());
       try {
-        const byteLength = await write(draft, body, putOptions);
+        const byteLength = await write(draft, body, signal);
+        const key = wanted ?? keyFor(metadata?.());
+        const file = fileOf(key);
         await onDisk(async () => {
           await makeFolder(path.dirname(file));
           await publish(draft, file);
@@ -83,8 +85,8 @@ export async function openFileBlobs(options: { readonly folder: string }): Promi
 }
 
 /** Writes and syncs `file`; gives its length. An error of the body passes as it is, one of the disk is translated. */
-async function write(file: string, body: AsyncIterable<Uint8Array>, options: PutOptions = {}): Promise<number> {
-  const gathered = inGroups(body, writeLength, chunksAtOnce, options.signal);
+async function write(file: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<number> {
+  const gathered = inGroups(body, writeLength, chunksAtOnce, signal);
   let handle: FileHandle | undefined;
   let position = 0;
   try {
@@ -235,7 +237,8 @@ async function openStream(file: string, wanted?: ByteRange): Promise<Readable> {
 
 async function describe(key: string, file: string): Promise<BlobEntry | undefined> {
   const found = await onDisk(() => statOrUndefined(file));
-  return found?.isFile() === true ? { key, byteLength: found.size, modifiedAt: found.mtime } : undefined;
+  if (found?.isFile() !== true) return undefined;
+  return { key, byteLength: found.size, modifiedAt: found.mtime, metadata: metadataOfKey(key) };
 }
 
 /** Every object under `base` (a key prefix that ends in "/", or nothing); folders that cannot match are not opened. */

@@ -2,8 +2,9 @@
 import type { Client } from "minio";
 import { ArchiveError } from "../server/errors.ts";
 import { inBlocks } from "./blocks.ts";
-import type { BlobEntry } from "./blobs.ts";
-import { codeOf, isAbsent, repeating, translating } from "./blobs-s3-errors.ts";
+import { type BlobEntry, freshKey, keyFor, metadataOfKey, type BlobMetadata, type PutOptions } from "./blobs.ts";
+import { codeOf, isAbsent, mayPass, repeating, translating } from "./blobs-s3-errors.ts";
+import { fromNamed, toNamed } from "./blobs-s3-metadata.ts";
 import type { StorageLog } from "./log.ts";
 
 /** An object of at most this many bytes is one request; a larger one is uploaded in parts of this size. */
@@ -20,20 +21,25 @@ export interface Bucket {
 }
 
 /**
- * Stores `body` under `key`. An object of one part is one request, which is atomic; the parts of a larger one are hidden
- * until they are completed. Keeps nothing when it throws: what the body throws, the signal's reason, an ArchiveError.
+ * Stores `body`. An object of one part is one request, which is atomic and carries the metadata; the parts of a larger
+ * one are hidden until they are completed. Keeps nothing when it throws: what the body throws, the signal's reason, an
+ * ArchiveError.
  */
 export async function put(
   store: Bucket,
-  key: string,
   body: AsyncIterable<Uint8Array>,
-  signal: AbortSignal | undefined,
+  { key, metadata, signal }: PutOptions,
 ): Promise<BlobEntry> {
   const blocks = inBlocks(body, partLength, signal);
   try {
     const begun = await take(blocks, 2);
-    if (begun.length > 1) return await putParts(store, key, begun, blocks, signal);
-    return await putWhole(store, key, begun[0] ?? Buffer.alloc(0), signal);
+    if (begun.length > 1) {
+      const entry = await putParts(store, key ?? freshKey(), begun, blocks, signal);
+      await describe(store, entry.key, metadata?.());
+      return entry;
+    }
+    const known = metadata?.();
+    return await putWhole(store, key ?? keyFor(known), begun[0] ?? Buffer.alloc(0), known, signal);
   } finally {
     await blocks.return();
   }
@@ -53,12 +59,12 @@ async function putWhole(
   store: Bucket,
   key: string,
   bytes: Buffer,
+  metadata: BlobMetadata | undefined,
   signal: AbortSignal | undefined,
 ): Promise<BlobEntry> {
+  const headers = { ...contentType, ...toNamed(metadata) };
   try {
-    await translating(() =>
-      repeating(() => store.client.putObject(store.name, key, bytes, bytes.byteLength, contentType)),
-    );
+    await translating(() => repeating(() => store.client.putObject(store.name, key, bytes, bytes.byteLength, headers)));
     signal?.throwIfAborted();
     return { key, byteLength: bytes.byteLength, modifiedAt: new Date() };
   } catch (error) {
@@ -92,7 +98,7 @@ async function putParts(
     for await (const block of rest) await send(block);
     signal?.throwIfAborted();
     await translating(() => client.completeMultipartUpload(name, key, uploadId, parts));
-    const entry = await translating(() => stat(store, key));
+    const entry = await translating(() => head(store, key));
     if (entry?.byteLength !== byteLength) {
       throw new ArchiveError("storage-unavailable", "The object store kept another number of bytes than it was given.");
     }
@@ -104,6 +110,18 @@ async function putParts(
     await forget(store, key);
     throw error;
   }
+}
+
+/**
+ * Tags carry the metadata of an object in parts, since they are known after its upload has begun. Not a copy onto
+ * itself with other headers: stores have lost the bytes of objects over that (RustFS 2789, MinIO 19450, Ceph 70746). An
+ * object without tags is whole all the same, so a store that keeps none is no failure.
+ */
+async function describe(store: Bucket, key: string, metadata: BlobMetadata | undefined): Promise<void> {
+  if (metadata === undefined) return;
+  await repeating(() => store.client.setObjectTagging(store.name, key, toNamed(metadata))).catch((cause: unknown) => {
+    warn(store, "The object store does not keep the tags of an object; only its row tells its hash.", cause);
+  });
 }
 
 /** Removes what a failed put may have left. What cannot be removed stays as an orphan. */
@@ -118,10 +136,21 @@ function warn(store: Bucket, message: string, cause: unknown): void {
 }
 
 /** What the store knows of the object; undefined when it is absent. Throws the client's errors. */
-export async function stat({ client, name }: Bucket, key: string): Promise<BlobEntry | undefined> {
+export async function stat(store: Bucket, key: string): Promise<BlobEntry | undefined> {
+  const entry = await head(store, key);
+  if (!entry || entry.metadata || !entry.inParts) return entry;
+  const tags = await repeating(() => store.client.getObjectTagging(store.name, key)).catch((cause: unknown) => {
+    if (mayPass(cause)) throw cause;
+    return [];
+  });
+  return { ...entry, metadata: fromNamed(Object.fromEntries(tags.map(({ Key, Value }) => [Key, Value]))) };
+}
+
+async function head({ client, name }: Bucket, key: string): Promise<(BlobEntry & { inParts: boolean }) | undefined> {
   try {
-    const { size, lastModified } = await repeating(() => client.statObject(name, key));
-    return { key, byteLength: size, modifiedAt: lastModified };
+    const { size, lastModified, metaData, etag } = await repeating(() => client.statObject(name, key));
+    const metadata = fromNamed(metaData) ?? metadataOfKey(key);
+    return { key, byteLength: size, modifiedAt: lastModified, metadata, inParts: etag.includes("-") };
   } catch (error) {
     if (isAbsent(error)) return undefined;
     throw error;

@@ -5,7 +5,7 @@ import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "minio";
 import { ArchiveError } from "../server/errors.ts";
-import { assertKey, isKey, noSuchBlob, privatePrefix } from "./blobs.ts";
+import { assertKey, isKey, metadataOfKey, noSuchBlob, privatePrefix } from "./blobs.ts";
 import type { BlobEntry, Blobs, ByteRange } from "./blobs.ts";
 import { codeOf, mayPass, repeating, toStoreError, translating } from "./blobs-s3-errors.ts";
 import { contentType, put, stat, type Bucket } from "./blobs-s3-put.ts";
@@ -43,9 +43,9 @@ export async function openS3Blobs(options: S3Options): Promise<Blobs> {
   }
 
   return {
-    put: async (key, body, putOptions) => {
-      assertKey(key);
-      return put(store, key, body, putOptions?.signal);
+    put: async (body, putOptions = {}) => {
+      if (putOptions.key !== undefined) assertKey(putOptions.key);
+      return put(store, body, putOptions);
     },
     get: async (key, range) => {
       assertKey(key);
@@ -170,7 +170,8 @@ async function* list({ client, name }: Bucket, prefix: string): AsyncGenerator<B
         failures = 0;
         last = item.name ?? last;
         if (item.name === undefined || !isKey(item.name)) continue;
-        yield { key: item.name, byteLength: item.size, modifiedAt: item.lastModified };
+        const { name: key, size: byteLength, lastModified: modifiedAt } = item;
+        yield { key, byteLength, modifiedAt, metadata: metadataOfKey(key) };
       }
       return;
     } catch (error) {

@@ -1,5 +1,5 @@
 /** Blobs: the whole contract of an object store. `tests/contract/blobs.ts` is the suite that every one must pass. */
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import type { Readable } from "node:stream";
 import { ArchiveError } from "../server/errors.ts";
 
@@ -9,6 +9,19 @@ export interface BlobEntry {
   /** Size in bytes. */
   readonly byteLength: number;
   readonly modifiedAt: Date;
+  /** What it was put with, as far as the store keeps and tells it: `list` at most the SHA-256. */
+  readonly metadata?: BlobMetadata | undefined;
+}
+
+/** What an object says of itself beside its bytes, so that rows can be made of objects alone. */
+export interface BlobMetadata {
+  /** Of all bytes, in lower-case hexadecimal. */
+  readonly sha256: string;
+  readonly kind?: "instance" | "non-patient-instance" | undefined;
+  readonly sopClassUid?: string | undefined;
+  readonly sopInstanceUid?: string | undefined;
+  readonly seriesInstanceUid?: string | undefined;
+  readonly studyInstanceUid?: string | undefined;
 }
 
 /** A part of an object: `length` bytes from `offset`, both in bytes. */
@@ -18,17 +31,18 @@ export interface ByteRange {
 }
 
 /**
- * Immutable objects under fresh keys. Keys are made by `freshKey`, never by a client, and each is put once.
+ * Immutable objects under fresh keys. Keys are made here, never by a client, and each is put once.
  * Every method throws ArchiveError: `no-such-blob`, `storage-full`, `storage-unavailable`; `internal` for a bad key.
  */
 export interface Blobs {
   /**
-   * Stores the bytes of `body` under `key`. When the promise resolves the object is durable and readable; when it
-   * rejects (the body throws, the store fails, the signal aborts) nothing can be read under `key`, and the body's
-   * iterator has been closed. What the body throws, and the reason of the signal, are rethrown as they are.
-   * The body is pulled at the speed of the store and is never held whole; a chunk is copied before the next is pulled.
+   * Stores the bytes of `body` under a key that the store makes and the answer tells. When the promise resolves the
+   * object is durable and readable; when it rejects (the body throws, the store fails, the signal aborts) nothing can be
+   * read, and the body's iterator has been closed. What the body throws, and the reason of the signal, are rethrown as
+   * they are. The body is pulled at the speed of the store and is never held whole; a chunk is copied before the next is
+   * pulled.
    */
-  put(key: string, body: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<BlobEntry>;
+  put(body: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<BlobEntry>;
 
   /**
    * A stream of the object, or of `range` of it. Rejects before the first byte when the object is absent or the range
@@ -56,6 +70,10 @@ export interface Blobs {
 }
 
 export interface PutOptions {
+  /** A key of `freshKey`, for a caller who must know it before the object exists. */
+  readonly key?: string;
+  /** Asked once, when the body has ended: only then the hash is known. */
+  readonly metadata?: () => BlobMetadata;
   /** Aborts the put. */
   readonly signal?: AbortSignal;
 }
@@ -65,13 +83,33 @@ export const privatePrefix = "tmp/";
 
 const keyPattern = /^[0-9a-z-]+(\/[0-9a-z-]+)*$/;
 
+/** First part of the keys of objects that are no instances of the archive, or not yet. */
+export type BlobArea = "spool" | "quarantine";
+
 /**
- * A key that was never used: random, and spread over 256 prefixes (`3f/3fa2b1c0-...`). More prefixes would make most
- * puts of a young archive wait until a new folder is durable.
+ * A key that was never used: random, and spread over 256 prefixes (`3f/3fa2b1c0-...`, `spool/3f/3fa2b1c0-...`). More
+ * prefixes would make most puts of a young archive wait until a new folder is durable.
  */
-export function freshKey(): string {
+export function freshKey(area?: BlobArea): string {
   const name = randomUUID();
-  return `${name.slice(0, 2)}/${name}`;
+  const key = `${name.slice(0, 2)}/${name}`;
+  return area === undefined ? key : `${area}/${key}`;
+}
+
+/**
+ * A fresh key that tells the SHA-256 of its object (`3f/3fa2b1c0d4e5f607-<sha256>`), when it is known: so the bytes can
+ * be checked without a row, in whatever store they are copied to. Nothing else depends on the shape of a key.
+ */
+export function keyFor(metadata: Pick<BlobMetadata, "sha256"> | undefined): string {
+  if (metadata === undefined) return freshKey();
+  const name = randomBytes(8).toString("hex");
+  return `${name.slice(0, 2)}/${name}-${metadata.sha256}`;
+}
+
+/** What the key itself tells of its object. */
+export function metadataOfKey(key: string): BlobMetadata | undefined {
+  const sha256 = /\/[0-9a-f]{16}-([0-9a-f]{64})$/.exec(key)?.[1];
+  return sha256 === undefined ? undefined : { sha256 };
 }
 
 /** Whether `key` may name an object: a relative path without dots, of at most 200 characters. */

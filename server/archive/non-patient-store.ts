@@ -1,6 +1,6 @@
 /** Stores instances that belong to no patient (PS3.18 12.5): color palettes, hanging protocols and the like. */
 import { deflateRawSync } from "node:zlib";
-import { type Blobs, freshKey } from "../../storage/blobs.ts";
+import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import type { LevelDocument } from "../../storage/catalog-records.ts";
 import { textOf } from "../dicom/data-set.ts";
@@ -49,10 +49,15 @@ export function createNonPatientStore(
     body: AsyncIterable<Buffer>,
     target: NonPatientTarget,
   ): Promise<NonPatientOutcome> {
-    const blobKey = freshKey();
     const reading = new Reading(body, (file) => describe(file, target));
     try {
-      const { byteLength } = await blobs.put(blobKey, reading.chunks());
+      const { key: blobKey, byteLength } = await blobs.put(reading.chunks(), {
+        metadata: () => {
+          const { sopClassUid, sopInstanceUid } = reading.described();
+          const sha256 = reading.sha256().toString("hex");
+          return { sha256, kind: "non-patient-instance", sopClassUid, sopInstanceUid };
+        },
+      });
       const { file, sopClassUid, sopInstanceUid, json, bulkData } = reading.described();
       const sha256 = reading.sha256();
       const described = {

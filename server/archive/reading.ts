@@ -8,6 +8,7 @@ export class Reading<Described> {
   readonly #body: AsyncIterable<Buffer>;
   readonly #describe: (file: ScannedFile) => Described;
   readonly #hash = createHash("sha256");
+  #sha256: Buffer | undefined;
   #described: { readonly value: Described } | undefined;
   #identifiers: ReturnType<typeof identifiersForResponse> = {};
 
@@ -41,8 +42,8 @@ export class Reading<Described> {
     return this.#identifiers;
   }
 
-  /** Of all bytes; asked for once. */
+  /** Of all bytes, which have been read to their end. */
   sha256(): Buffer {
-    return this.#hash.digest();
+    return (this.#sha256 ??= this.#hash.digest());
   }
 }

@@ -63,10 +63,10 @@ export class Spool {
   }
 
   async #putAside(start: readonly Buffer[], rest?: AsyncIterator<Uint8Array>): Promise<ByteSource> {
-    const key = freshKey();
+    const key = freshKey("spool");
     await this.#list.sweepLater([key], hoursKept);
     this.#keys.push(key);
-    const { byteLength } = await this.#blobs.put(key, following(start, rest));
+    const { byteLength } = await this.#blobs.put(following(start, rest), { key });
     const blobs = this.#blobs;
     return {
       byteLength,

@@ -1,5 +1,5 @@
 /** Store: bytes to the object store while their header is scanned, then one commit, then the outcome. */
-import { type Blobs, freshKey } from "../../storage/blobs.ts";
+import type { BlobMetadata, Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import { isSamePatient } from "../../storage/catalog-records.ts";
 import type { ScannedFile } from "../dicom/part10.ts";
@@ -77,9 +77,9 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
    */
   return async function store(body: AsyncIterable<Buffer>, options: StoreOptions = {}): Promise<StoreOutcome> {
     const reading = new Reading(body, describeFor(options.studyInstanceUid));
-    const blobKey = freshKey();
     try {
-      const { byteLength } = await blobs.put(blobKey, reading.chunks());
+      const metadata = () => metadataOf(reading.described().identifiers, reading.sha256());
+      const { key: blobKey, byteLength } = await blobs.put(reading.chunks(), { metadata });
       const { identifiers, warnings, record } = reading.described();
       const described = record({ blobKey, byteLength, sha256: reading.sha256() });
       const instance = { ...described, origin: options.origin };
@@ -104,6 +104,11 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
       return { status: "failed", error, ...reading.identifiersSoFar() };
     }
   };
+}
+
+/** What the object store keeps beside the bytes. */
+function metadataOf(identifiers: Identifiers, sha256: Buffer): BlobMetadata {
+  return { sha256: sha256.toString("hex"), kind: "instance", ...identifiers };
 }
 
 /** @throws ArchiveError `wrong-study`, and what `describe` throws */

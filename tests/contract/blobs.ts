@@ -5,7 +5,7 @@ import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { after, before, describe, it, type TestContext } from "node:test";
 import { ArchiveError, type ErrorCode } from "../../server/errors.ts";
-import { freshKey, isKey, type Blobs } from "../../storage/blobs.ts";
+import { freshKey, isKey, type BlobMetadata, type Blobs } from "../../storage/blobs.ts";
 import { heldBuffers, inChunks, stalling, watched } from "./bodies.ts";
 
 const mebibyte = 1024 * 1024;
@@ -13,9 +13,19 @@ const mebibyte = 1024 * 1024;
 /** Sizes around every limit that an implementation has: blocks of 256 KiB, parts of 8 MiB. */
 const sizes = [0, 1, 1000, 256 * 1024, 256 * 1024 + 1, 3 * mebibyte, 8 * mebibyte, 8 * mebibyte + 1, 20 * mebibyte + 7];
 
+const identifiers = {
+  kind: "instance",
+  sopClassUid: "1.2.840.10008.5.1.4.1.1.2",
+  sopInstanceUid: "1.2.3",
+  seriesInstanceUid: "1.2.4",
+  studyInstanceUid: "1.2.5",
+} as const;
+
 /** An implementation to be tested, and how to let go of what is behind it. */
 export interface BlobsUnderTest {
   readonly blobs: Blobs;
+  /** Whether it keeps UIDs beside the hash. */
+  readonly keepsUids: boolean;
   readonly end: () => Promise<void>;
 }
 
@@ -42,7 +52,7 @@ export function blobContract(
       it(`returns ${size} bytes as they were put`, async () => {
         const bytes = randomBytes(size);
         const key = freshKey();
-        const entry = await blobs.put(key, inChunks(bytes, 61_001));
+        const entry = await blobs.put(inChunks(bytes, 61_001), { key });
         assert.equal(entry.key, key);
         assert.equal(entry.byteLength, size);
         assert.equal(hash(await buffer(await blobs.get(key))), hash(bytes));
@@ -94,9 +104,34 @@ export function blobContract(
 
     it("refuses a key that no freshKey gives", async () => {
       for (const key of ["", "/a", "a/", "a//b", "../a", "a/../b", "A", "a.b", "a\\b", "tmp/a", "a\u0000", "é"]) {
-        await rejectsWith("internal", blobs.put(key, inChunks(Buffer.from("x"))));
+        await rejectsWith("internal", blobs.put(inChunks(Buffer.from("x")), { key }));
         await rejectsWith("internal", blobs.get(key));
       }
+    });
+
+    for (const size of [0, 1000, 8 * mebibyte + 1]) {
+      it(`keeps the hash of ${size} bytes, asked for when the body has ended`, async () => {
+        const bytes = randomBytes(size);
+        let ended = false;
+        async function* body() {
+          yield* inChunks(bytes);
+          ended = true;
+        }
+        const metadata = (): BlobMetadata => {
+          assert.ok(ended);
+          return { ...identifiers, sha256: hash(bytes) };
+        };
+        const { key } = await blobs.put(body(), { metadata });
+        const found = await blobs.stat(key);
+        assert.equal(found?.metadata?.sha256, hash(bytes));
+        if (made.keepsUids) assert.deepEqual(found?.metadata, { ...identifiers, sha256: hash(bytes) });
+        assert.equal(hash(await buffer(await blobs.get(key))), hash(bytes));
+      });
+    }
+
+    it("tells no hash of an object that was put without", async () => {
+      const key = await stored(blobs, randomBytes(10));
+      assert.equal((await blobs.stat(key))?.metadata, undefined);
     });
 
     for (const length of [0, 100, 20 * mebibyte]) {
@@ -104,7 +139,7 @@ export function blobContract(
         const key = freshKey();
         const fault = new Error("the body broke");
         const body = watched(inChunks(randomBytes(length)), fault);
-        await assert.rejects(blobs.put(key, body), (error) => error === fault);
+        await assert.rejects(blobs.put(body, { key }), (error) => error === fault);
         await isAbsent(blobs, key);
       });
     }
@@ -115,7 +150,7 @@ export function blobContract(
         const abort = new AbortController();
         const reason = new ArchiveError("stopping", "The test stops.");
         const body = stalling(randomBytes(length));
-        const put = blobs.put(key, body, { signal: abort.signal });
+        const put = blobs.put(body, { key, signal: abort.signal });
         put.catch(() => undefined);
         await body.stalled;
         abort.abort(reason);
@@ -133,7 +168,7 @@ export function blobContract(
         asked.resolve();
         await new Promise(() => {});
       }
-      const put = blobs.put(freshKey(), body(), { signal: abort.signal });
+      const put = blobs.put(body(), { signal: abort.signal });
       put.catch(() => undefined);
       await asked.promise;
       abort.abort(new Error("gone"));
@@ -143,7 +178,7 @@ export function blobContract(
 
     it("does not begin a put that is aborted already", async () => {
       const body = watched(inChunks(Buffer.from("abc")));
-      const put = blobs.put(freshKey(), body, { signal: AbortSignal.abort(new Error("gone")) });
+      const put = blobs.put(body, { signal: AbortSignal.abort(new Error("gone")) });
       await assert.rejects(put, /gone/);
       assert.equal(body.pulled(), 0);
     });
@@ -189,7 +224,7 @@ export function blobContract(
           if (index % 16 === 15) most = Math.max(most, await held(limit));
         }
       }
-      const entry = await blobs.put(freshKey(), body());
+      const entry = await blobs.put(body());
       await blobs.remove([entry.key]);
       assert.equal(entry.byteLength, total * mebibyte);
       t.diagnostic(`${most} MiB at most`);
@@ -227,8 +262,7 @@ export function blobContract(
 
 /** Puts `bytes` under a fresh key, which it gives. */
 async function stored(blobs: Blobs, bytes: Buffer): Promise<string> {
-  const key = freshKey();
-  await blobs.put(key, inChunks(bytes));
+  const { key } = await blobs.put(inChunks(bytes));
   return key;
 }
 
