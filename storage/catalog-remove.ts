@@ -2,6 +2,7 @@
 import type { Knex } from "knex";
 import { describeAnew, type DescribeLevels } from "./catalog-describe.ts";
 import { moveOut, type RemovalReason } from "./catalog-move-out.ts";
+import { isHeld } from "./catalog-objects.ts";
 import { recheckSeries } from "./catalog-query-tag-values.ts";
 import type { Selector } from "./catalog-read.ts";
 import { retried } from "./retry.ts";
@@ -147,11 +148,7 @@ export async function keysToSweep(knex: Knex, limit: number): Promise<string[]> 
     .pluck("blob_key");
   if (listed.length === 0) return [];
   const inUse: { rows: { blob_key: string }[] } = await knex.raw(
-    `delete from sweep where blob_key = any (?) and (
-       exists (select 1 from instance where instance.blob_key = sweep.blob_key)
-       or exists (select 1 from removed_instance where removed_instance.blob_key = sweep.blob_key)
-       or exists (select 1 from non_patient_instance where non_patient_instance.blob_key = sweep.blob_key))
-     returning blob_key`,
+    `delete from sweep where blob_key = any (?) and ${isHeld("sweep.blob_key")} returning blob_key`,
     [listed],
   );
   const kept = new Set(inUse.rows.map((row) => row.blob_key));

@@ -4,6 +4,7 @@ import { type ChangeCatalog, createChangeCatalog } from "./catalog-changes.ts";
 import { commitInstances, type CommitOptions } from "./catalog-commit.ts";
 import { type CommitmentCatalog, createCommitmentCatalog } from "./catalog-commitment.ts";
 import { createRemovalCatalog, type RemovalCatalog } from "./catalog-removals.ts";
+import { createIntegrityCatalog, type IntegrityCatalog } from "./catalog-integrity.ts";
 import { createLocks, type WithLock } from "./catalog-locks.ts";
 import { createNameKeysCatalog, type NameKeysCatalog } from "./catalog-name-keys.ts";
 import { createNonPatientCatalog, type NonPatientCatalog } from "./catalog-non-patient.ts";
@@ -74,6 +75,8 @@ export interface Catalog {
   readonly nonPatient: NonPatientCatalog;
   /** Storage commitment. */
   readonly commitments: CommitmentCatalog;
+  /** What verifications found. */
+  readonly integrity: IntegrityCatalog;
   /** Resolves when PostgreSQL answers. */
   check(): Promise<void>;
 }
@@ -119,6 +122,7 @@ export function createCatalog(knex: Knex): Catalog {
     removals: createRemovalCatalog(knex, known),
     nonPatient: createNonPatientCatalog(knex),
     commitments: createCommitmentCatalog(knex),
+    integrity: createIntegrityCatalog(knex),
     check: () => databaseError(async () => void (await knex.raw("select 1"))),
   };
 }
