@@ -16,8 +16,10 @@ export interface IndexedLevel {
   readonly faults: readonly string[];
 }
 
-/** Longest text that goes into a column (LO has 64 characters, senders write more): PostgreSQL indexes 2,704 bytes. */
-export const longestIndexed = 500;
+/** Longest text that goes into a column (LO has 64 characters, senders write more). */
+const longestIndexed = 500;
+/** The same in bytes of UTF-8: PostgreSQL indexes 2,704 bytes a row, and an index of patients has two texts. */
+const mostIndexedBytes = 1300;
 /** More than a search answer should carry of one attribute; sequences of such size stay in the metadata alone. */
 const longestAnswered = 4096;
 
@@ -67,7 +69,13 @@ function columnValue({ vr }: LevelAttribute, value: JsonValue): IndexValue {
   if (vr === "TM") return typeof value === "string" ? toTime(value) : null;
   if (vr === "IS") return typeof value === "number" && Number.isSafeInteger(value) ? value : null;
   if (vr === "PN") return isPersonName(value) ? toIndexedName(value) : null;
-  return typeof value === "string" && value.length <= longestIndexed ? value.replaceAll("\0", "") : null;
+  return typeof value === "string" ? toIndexedText(value) : null;
+}
+
+/** `text` as PostgreSQL holds it, without U+0000; null when it is too long for an index. */
+export function toIndexedText(text: string): string | null {
+  if (text.length > longestIndexed || Buffer.byteLength(text) > mostIndexedBytes) return null;
+  return text.replaceAll("\0", "");
 }
 
 export function isPersonName(value: JsonValue): value is JsonPersonName {
@@ -76,8 +84,7 @@ export function isPersonName(value: JsonValue): value is JsonPersonName {
 
 /** `=Alphabetic=Ideographic=Phonetic=`, so that a pattern between two `=` matches one whole component group. */
 export function toIndexedName({ Alphabetic = "", Ideographic = "", Phonetic = "" }: JsonPersonName): string | null {
-  const name = `=${Alphabetic}=${Ideographic}=${Phonetic}=`.replaceAll("\0", "");
-  return name.length <= longestIndexed ? name : null;
+  return toIndexedText(`=${Alphabetic}=${Ideographic}=${Phonetic}=`);
 }
 
 /** DA (PS3.5 6.2) as YYYY-MM-DD, also from the old form YYYY.MM.DD that PS3.5 asks readers to support. */

@@ -3,7 +3,7 @@ import { inflateRawSync } from "node:zlib";
 import type { QueryTagValues } from "../../storage/catalog-query-tag-values.ts";
 import type { QueryTag } from "../../storage/catalog-query-tags.ts";
 import { type DicomJson, isItem, type JsonAttribute, type JsonValue, toJsonValues } from "../dicom/json.ts";
-import { isPersonName, longestIndexed, toDate, toIndexedName, toTime } from "./index-values.ts";
+import { isPersonName, toDate, toIndexedName, toIndexedText, toTime } from "./index-values.ts";
 
 /** Values of one attribute of one instance that are indexed. */
 const mostValues = 1000;
@@ -132,7 +132,7 @@ function shown(value: JsonValue): string {
 
 function toText(value: JsonValue): string | null {
   if (typeof value === "number") return String(value);
-  return typeof value === "string" && value.length <= longestIndexed ? value.replaceAll("\0", "") : null;
+  return typeof value === "string" ? toIndexedText(value) : null;
 }
 
 /** A number without needless digits; integers beyond what a double holds come as text, and stay exact. */
