@@ -83,10 +83,21 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
  */
 export async function joinEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const cluster = await prepareCluster(options.folder);
-  const postmaster = await findPostmaster(cluster);
-  if (!postmaster?.ready || (await findLivingOwner(cluster, postmaster)) === undefined) {
-    return startEmbeddedPostgres(options);
+  const ofServer = await joined(cluster);
+  if (ofServer) return ofServer;
+  try {
+    return await startEmbeddedPostgres(options);
+  } catch (error) {
+    // After a crash its server starts it again, and owns it a moment later.
+    const restarted = await joined(cluster);
+    if (restarted) return restarted;
+    throw error;
   }
+}
+
+async function joined(cluster: Cluster): Promise<EmbeddedPostgres | undefined> {
+  const postmaster = await findPostmaster(cluster);
+  if (!postmaster?.ready || (await findLivingOwner(cluster, postmaster)) === undefined) return undefined;
   return { connectionString: connectionStringOf(cluster, postmaster.port), stop: async () => undefined };
 }
 
