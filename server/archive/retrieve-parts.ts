@@ -22,8 +22,8 @@ export interface RetrievedFrames extends RetrievedSource {
   /** What the instance is stored in: another one where native pixels are in little endian whatever the file had. */
   readonly storedSyntaxUid: string;
   readonly mediaType: string;
-  /** One element a frame, in the order asked for. */
-  readonly frames: readonly ReadableBytes[];
+  /** In the order asked for. Each is made when it is gone through, as often as that is done: slides have 500,000. */
+  readonly frames: Iterable<ReadableBytes>;
 }
 
 /** The value of one element. */
@@ -107,7 +107,11 @@ export function framesOf(blobs: Blobs, located: Located, numbers: readonly numbe
     transferSyntaxUid: table?.kind === "native" ? explicitVrLittleEndian.uid : syntax.uid,
     storedSyntaxUid: syntax.uid,
     mediaType: syntax.frameMediaType,
-    frames: numbers.map((number) => frameBytes(blobs, located, number)),
+    frames: {
+      *[Symbol.iterator]() {
+        for (const number of numbers) yield frameBytes(blobs, located, number);
+      },
+    },
   };
 }
 

@@ -7,22 +7,25 @@ const kinds = ["native", "encapsulated"] as const;
 
 /** The table as bytes. Fragments are written as the gap since the last one's end, and their length. */
 export function encodeFrameTable(table: FrameTable): Buffer {
-  const numbers: number[] = [version, kinds.indexOf(table.kind)];
+  const writer = new NumberWriter();
+  writer.write(version);
+  writer.write(kinds.indexOf(table.kind));
   if (table.kind === "native") {
-    numbers.push(table.offset, table.frameBits, table.count, table.sampleBytes);
-    return encode(numbers);
+    for (const number of [table.offset, table.frameBits, table.count, table.sampleBytes]) writer.write(number);
+    return writer.bytes();
   }
-  numbers.push(table.frames.length);
+  writer.write(table.frames.length);
   let end = 0;
   for (const segments of table.frames) {
-    numbers.push(segments.length);
+    writer.write(segments.length);
     for (const { offset, length } of segments) {
       // Offset tables may list frames in any order: the sign goes into the lowest bit.
-      numbers.push(offset >= end ? (offset - end) * 2 : (end - offset) * 2 + 1, length);
+      writer.write(offset >= end ? (offset - end) * 2 : (end - offset) * 2 + 1);
+      writer.write(length);
       end = offset + length;
     }
   }
-  return encode(numbers);
+  return writer.bytes();
 }
 
 /** The table that `encodeFrameTable` wrote. @throws RangeError when the bytes are not one */
@@ -51,18 +54,30 @@ export function decodeFrameTable(bytes: Buffer): FrameTable {
   return { kind: "encapsulated", frames };
 }
 
-function encode(numbers: readonly number[]): Buffer {
-  const bytes: number[] = [];
-  for (const number of numbers) {
+/** Bytes of a number at most: they are below 2^53. */
+const longestNumber = 8;
+
+/** Unsigned LEB128 numbers, one after the other. An array of numbers would take ten times the memory of the bytes. */
+class NumberWriter {
+  #bytes = Buffer.alloc(256);
+  #length = 0;
+
+  write(number: number): void {
+    if (this.#length + longestNumber > this.#bytes.length) {
+      this.#bytes = Buffer.concat([this.#bytes], this.#bytes.length * 2);
+    }
     let rest = number;
     // Offsets pass 2^32, so no bit operators.
     while (rest >= 0x80) {
-      bytes.push((rest % 0x80) + 0x80);
+      this.#bytes[this.#length++] = (rest % 0x80) + 0x80;
       rest = Math.floor(rest / 0x80);
     }
-    bytes.push(rest);
+    this.#bytes[this.#length++] = rest;
   }
-  return Buffer.from(bytes);
+
+  bytes(): Buffer {
+    return Buffer.from(this.#bytes.subarray(0, this.#length));
+  }
 }
 
 function reader(bytes: Buffer): () => number {

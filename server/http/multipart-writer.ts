@@ -34,7 +34,8 @@ export interface MultipartMessage {
 
 /**
  * A multipart/related message of `parts`, which are pulled one at a time as the body is read; no part's body is
- * touched before its turn, and leaving the body early leaves the parts as early. The first bytes of a part are read
+ * touched before its turn, and leaving the body early leaves the parts as early. Parts that can be gone through twice
+ * are, for the length of the whole. The first bytes of a part are read
  * before its header is written: what cannot be read at all then still has a status, if it is the first.
  */
 export function multipartRelated(
@@ -43,7 +44,7 @@ export function multipartRelated(
 ): MultipartMessage {
   // Viewers search the boundary in the pixel data too: 128 random bits keep it out.
   const boundary = options.boundary ?? `noctis-${randomBytes(16).toString("hex")}`;
-  const byteLength = Array.isArray(parts) ? lengthOf(parts, boundary) : undefined;
+  const byteLength = isRepeatable(parts) ? lengthOf(parts, boundary) : undefined;
   return {
     contentType: `multipart/related; type="${options.type}"; boundary=${boundary}`,
     ...(byteLength !== undefined && { byteLength }),
@@ -59,8 +60,12 @@ export function multipartHeaders({ contentType, byteLength }: MultipartMessage):
   };
 }
 
+function isRepeatable(parts: AsyncIterable<OutgoingPart> | Iterable<OutgoingPart>): parts is Iterable<OutgoingPart> {
+  return Symbol.iterator in parts && !("next" in parts);
+}
+
 /** Undefined when a part does not tell its length. */
-function lengthOf(parts: readonly OutgoingPart[], boundary: string): number | undefined {
+function lengthOf(parts: Iterable<OutgoingPart>, boundary: string): number | undefined {
   let sum = `--${boundary}--\r\n`.length;
   for (const part of parts) {
     const byteLength = byteLengthOf(part);

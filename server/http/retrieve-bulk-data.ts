@@ -78,19 +78,21 @@ export function allBulkDataHandler(which: "all" | "pixel data") {
     }
 
     /** One part a value; encapsulated pixel data one a frame. */
-    function partsOf(value: LocatedBulkData): OutgoingPart[] {
+    function* partsOf(value: LocatedBulkData): Generator<OutgoingPart> {
       const instance = `studies/${params.study}/series/${value.seriesInstanceUid}/instances/${value.sopInstanceUid}`;
       if (value.kind === "value") {
         const contentLocation = urlOf(`${instance}/bulkdata/${value.path}`);
         const { byteLength, read } = value.value;
-        return [{ contentType: octets.mediaType, contentLocation, byteLength, body: read() }];
+        yield { contentType: octets.mediaType, contentLocation, byteLength, body: read() };
+        return;
       }
       const offer = negotiate(accept, pixelOffers(value.frames.storedSyntaxUid, false));
       const contentType = offer?.contentType ?? octets.mediaType;
-      return value.frames.frames.map(({ byteLength, read }, index) => {
-        const contentLocation = urlOf(`${instance}/frames/${index + 1}`);
-        return { contentType, contentLocation, byteLength, body: read() };
-      });
+      let number = 0;
+      for (const { byteLength, read } of value.frames.frames) {
+        number += 1;
+        yield { contentType, contentLocation: urlOf(`${instance}/frames/${number}`), byteLength, body: read() };
+      }
     }
   };
 }

@@ -31,7 +31,11 @@ export function framesReply(
     const headers = { "Content-Type": contentType, ...revalidated };
     return { status: 200, headers, body: first, etag: strongEtag(sha256, ...state), lastModified: storedAt };
   }
-  const parts = frames.map(({ byteLength, read }) => ({ contentType, byteLength, body: read() }));
+  const parts = {
+    *[Symbol.iterator]() {
+      for (const { byteLength, read } of frames) yield { contentType, byteLength, body: read() };
+    },
+  };
   const message = multipartRelated(parts, { type: mediaType });
   const headers = { ...multipartHeaders(message), ...revalidated };
   const etag = weakEtag(sha256.toString("hex"), ...state);
