@@ -60,6 +60,7 @@ export const errorTable = {
   "no-such-webhook": { ...notFound, title: "No such webhook" },
   "too-many-webhooks": { ...processing, httpStatus: 409, title: "Too many webhooks" },
   "other-patient": { ...processing, httpStatus: 409, title: "The study is another patient's now" },
+  "no-such-conflict": { ...notFound, title: "No such conflict" },
   "no-such-removal": { ...notFound, title: "No such removal" },
   "no-such-blob": { ...processing, httpStatus: 500, title: "The stored bytes of an instance are missing" },
   "no-frame-table": { ...processing, httpStatus: 406, title: "The frames of this instance cannot be told apart" },

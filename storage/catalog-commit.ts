@@ -7,10 +7,13 @@ import {
   type NewInstance,
   recheckSeries,
 } from "./catalog-query-tag-values.ts";
+import { compareAnew, type ConflictingInstance, forgetSettled, noteConflicts } from "./catalog-conflicts.ts";
+import type { DescribeLevels } from "./catalog-describe.ts";
 import { distinct, instanceKey, known, resolveSeries, seriesKey, type SeriesKey, values } from "./catalog-entities.ts";
-import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
+import type { Columns, CommitOutcome, InstanceRecord } from "./catalog-records.ts";
 import { lockForReplacement, makeWay } from "./catalog-replace.ts";
 import { retried } from "./retry.ts";
+import { differences } from "./study-conflicts.ts";
 
 /** How to commit. */
 export interface CommitOptions {
@@ -21,6 +24,8 @@ export interface CommitOptions {
    * many days. Otherwise what is there stays.
    */
   readonly replaceKeepingDays?: number | undefined;
+  /** Reads what instances say of their study: of those that come back, and of all when another one describes it. */
+  readonly describe?: DescribeLevels;
 }
 
 /**
@@ -59,7 +64,7 @@ async function commitOnce(
   trx: Knex.Transaction,
   records: readonly InstanceRecord[],
   knownTags: KnownTags,
-  { action = "create", replaceKeepingDays }: CommitOptions,
+  { action = "create", replaceKeepingDays, describe }: CommitOptions,
 ): Promise<CommitOutcome[]> {
   const series = await resolveSeries(trx, records);
   const seriesOf = (record: InstanceRecord) => known(series, seriesKey(record));
@@ -73,11 +78,14 @@ async function commitOnce(
   const allCommitted = committed.size === records.length;
   const stored = allCommitted ? new Map<string, StoredInstance>() : await storedInstances(trx, records, seriesOf);
   const replaced = new Set<InstanceRecord>();
+  /** Those of them that describe their study from now on. */
+  const redescribed = new Set<InstanceRecord>();
   if (replaceKeepingDays !== undefined) {
     for (const record of records) {
       const held = stored.get(`${seriesOf(record).id}/${record.instance.uid}`);
       if (!held || held.blob_key === record.instance.blobKey || held.sha256.equals(record.instance.sha256)) continue;
-      await makeWay(trx, record, { seriesId: seriesOf(record).id, held: held.blob_key, keepDays: replaceKeepingDays });
+      const way = { seriesId: seriesOf(record).id, held: held.blob_key, keepDays: replaceKeepingDays };
+      if (await makeWay(trx, record, way)) redescribed.add(record);
       replaced.add(record);
     }
     if (replaced.size > 0) inserted.push(...(await insertInstances(trx, [...replaced], seriesOf)));
@@ -91,13 +99,24 @@ async function commitOnce(
   await indexNewInstances(trx, knownTags, newInstances(inserted, records));
   const altered = written.filter((one) => one.action !== "create").map(({ seriesId }) => seriesId);
   await recheckSeries(trx, altered);
+  // What was removed comes back with what its study said, not with what it said itself.
+  const saidBy = (record: InstanceRecord) =>
+    (action === "restore" && describe ? describe(record.instance.metadata).study : record.study).columns;
+  await noteConflicts(trx, conflictsOf(inserted, records, seriesOf, saidBy));
+  for (const record of replaced) {
+    const { studyId: id, studyValues: before } = seriesOf(record);
+    await forgetSettled(trx, id);
+    if (describe && redescribed.has(record))
+      await compareAnew(trx, { id, before, columns: record.study.columns }, describe);
+  }
   return records.map((record): CommitOutcome => {
-    const { id, patient } = seriesOf(record);
-    if (committed.has(record.instance.blobKey)) return { status: "committed", patient };
-    if (replaced.has(record)) return { status: "replaced", patient };
+    const { id, studyValues } = seriesOf(record);
+    const said = () => differences(studyValues, record.study.columns);
+    if (committed.has(record.instance.blobKey)) return { status: "committed", differences: said() };
+    if (replaced.has(record)) return { status: "replaced", differences: said() };
     // A commit whose answer was lost is tried again: the row is then this one's own.
     const held = known(stored, `${id}/${record.instance.uid}`);
-    if (held.blob_key === record.instance.blobKey) return { status: "committed", patient };
+    if (held.blob_key === record.instance.blobKey) return { status: "committed", differences: said() };
     return { status: "duplicate", identical: held.sha256.equals(record.instance.sha256) };
   });
 }
@@ -117,6 +136,23 @@ function newInstances(inserted: readonly InsertedRow[], records: readonly Instan
     revision,
     tagValues: tagValues.get(blob_key),
   }));
+}
+
+/** What the new instances say otherwise than their studies. */
+function conflictsOf(
+  inserted: readonly InsertedRow[],
+  records: readonly InstanceRecord[],
+  seriesOf: (record: InstanceRecord) => SeriesKey,
+  saidBy: (record: InstanceRecord) => Columns,
+): ConflictingInstance[] {
+  const ids = new Map(inserted.map(({ id, blob_key }) => [blob_key, id]));
+  return records.flatMap((record) => {
+    const instanceId = ids.get(record.instance.blobKey);
+    const { studyId, studyValues } = seriesOf(record);
+    const found = differences(studyValues, saidBy(record));
+    if (instanceId === undefined || found.length === 0) return [];
+    return [{ studyId, instanceId, differences: found, origin: record.origin }];
+  });
 }
 
 /** The new instances; one that is there already is left out. */

@@ -1,5 +1,6 @@
 /** Which instance describes a study or a series: the first that was stored; when that goes, another that is there. */
 import type { Knex } from "knex";
+import { compareAnew, studyValuesOf } from "./catalog-conflicts.ts";
 import type { EntityRecord } from "./catalog-records.ts";
 
 /** What an instance says of one level. */
@@ -48,7 +49,12 @@ export async function describeAnew(
      order by series.id limit 1`,
     [studyId],
   );
-  for (const heir of ofStudy.rows) await update(trx, "study", studyId, heir, describe(heir.metadata).study);
+  for (const heir of ofStudy.rows) {
+    const before = (await studyValuesOf(trx, studyId)) ?? {};
+    const said = describe(heir.metadata).study;
+    await update(trx, "study", studyId, heir, said);
+    await compareAnew(trx, { id: studyId, before, columns: said.columns }, describe);
+  }
 }
 
 async function update(

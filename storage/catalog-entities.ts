@@ -1,12 +1,14 @@
 /** The studies and series of instances: found, or made where they are missing. Keys, and the order of locks. */
 import type { Knex } from "knex";
-import type { EntityRecord, InstanceRecord, PatientIdentity } from "./catalog-records.ts";
+import type { EntityRecord, InstanceRecord } from "./catalog-records.ts";
 import { RowGone } from "./retry.ts";
+import { comparedColumns, type StudyValues } from "./study-conflicts.ts";
 
-/** A series, and whose study it is in. */
+/** A series, and what the study says that it is in. */
 export interface SeriesKey {
   readonly id: number;
-  readonly patient: PatientIdentity;
+  readonly studyId: number;
+  readonly studyValues: StudyValues;
 }
 
 /** The series of `records`, made where they are missing. Mostly they are there, and one query tells. */
@@ -22,24 +24,29 @@ export async function resolveSeries(
   return findSeries(trx, entities);
 }
 
+/**
+ * The series that are there. The lock, which every insert below them takes anyhow, lasts to the end of the transaction:
+ * who describes a study anew waits for it, so that no instance is compared with what the study said before.
+ */
 async function findSeries(
   trx: Knex.Transaction,
   entities: readonly InstanceRecord[],
 ): Promise<ReadonlyMap<string, SeriesKey>> {
-  const found: ({ id: number; study: string; series: string } & PatientIdentity)[] = await trx("series")
+  const found: ({ id: number; study_id: number; study: string; series: string } & StudyValues)[] = await trx("series")
     .join("study", "study.id", "series.study_id")
-    .select({
-      id: "series.id",
-      study: "study_instance_uid",
-      series: "series_instance_uid",
-      patientId: "patient_id",
-      issuerOfPatientId: "issuer_of_patient_id",
-    })
+    .select({ id: "series.id", study_id: "study.id", study: "study_instance_uid", series: "series_instance_uid" })
+    .select(trx.raw(comparedColumns.join(", ")))
     .whereIn(
       ["study_instance_uid", "series_instance_uid"],
       entities.map(({ study, series }) => [study.uid, series.uid]),
-    );
-  return new Map(found.map(({ id, study, series, ...patient }) => [`${study}/${series}`, { id, patient }]));
+    )
+    .forKeyShare("study");
+  return new Map(
+    found.map(({ id, study_id: studyId, study, series, ...studyValues }) => [
+      `${study}/${series}`,
+      { id, studyId, studyValues },
+    ]),
+  );
 }
 
 /** The ids of the studies of `records`, made where they are missing, by UID. */

@@ -1,6 +1,7 @@
 /** What the archive hands to the catalog to be made existent, and what became of it. */
 import type { QueryTagValues } from "./catalog-query-tag-values.ts";
 import type { QueryTag } from "./catalog-query-tags.ts";
+import type { Difference } from "./study-conflicts.ts";
 
 /** A value of a typed column: dates as YYYY-MM-DD, times as HH:MM:SS.ffffff. */
 export type ColumnValue = string | number | null;
@@ -45,25 +46,10 @@ export interface InstanceRecord {
   readonly origin?: string | undefined;
 }
 
-/** Whose a study is, as the instance says that describes it. */
-export interface PatientIdentity {
-  readonly patientId: string | null;
-  readonly issuerOfPatientId: string | null;
-}
-
-/** Whether a study of `patient` and one that is described by `study` belong to the same. */
-export function isSamePatient(
-  { patientId, issuerOfPatientId }: PatientIdentity,
-  { columns }: Pick<EntityRecord, "columns">,
-): boolean {
-  const { patient_id: id = null, issuer_of_patient_id: issuer = null } = columns;
-  return patientId === id && issuerOfPatientId === issuer;
-}
-
-/** What became of one instance of a commit; `patient` is whose the study was before. */
+/** What became of one instance of a commit; `differences` is what it says otherwise than the study that was there. */
 export type CommitOutcome =
-  | { readonly status: "committed"; readonly patient: PatientIdentity }
+  | { readonly status: "committed"; readonly differences: readonly Difference[] }
   /** It has taken the place of an instance with the same UIDs and other bytes. */
-  | { readonly status: "replaced"; readonly patient: PatientIdentity }
+  | { readonly status: "replaced"; readonly differences: readonly Difference[] }
   /** An instance with the same UIDs was there and stays; `identical` when its SHA-256 is the same. */
   | { readonly status: "duplicate"; readonly identical: boolean };

@@ -1,5 +1,6 @@
 /** Removal of instances, and what becomes of the removed: list, purge, and the objects to be swept. */
 import type { Knex } from "knex";
+import { forgetSettled } from "./catalog-conflicts.ts";
 import { describeAnew, type DescribeLevels } from "./catalog-describe.ts";
 import { moveOut, type RemovalReason } from "./catalog-move-out.ts";
 import { isHeld } from "./catalog-objects.ts";
@@ -84,6 +85,7 @@ async function removeIn(
   await trx("study")
     .where("id", study.id)
     .update({ updated_at: trx.raw("greatest(updated_at, clock_timestamp())") });
+  await forgetSettled(trx, study.id);
   if (describe) await describeAnew(trx, study.id, touched, describe);
   return trx("removal").where("id", moved.removalId).first(removalColumns);
 }

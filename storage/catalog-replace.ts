@@ -30,13 +30,13 @@ export async function lockForReplacement(trx: Knex.Transaction, seriesIds: reado
 
 /**
  * Moves out the instance that has the UIDs of `record`, whose object is `held`; where it described the study or the
- * series, `record` does from now on. The series is locked.
+ * series, `record` does from now on. The series is locked. Tells whether `record` describes the study.
  */
 export async function makeWay(
   trx: Knex.Transaction,
   record: InstanceRecord,
   { seriesId, held, keepDays }: { readonly seriesId: number; readonly held: string; readonly keepDays: number },
-): Promise<void> {
+): Promise<boolean> {
   const selector = {
     studyInstanceUid: record.study.uid,
     seriesInstanceUid: record.series.uid,
@@ -46,7 +46,7 @@ export async function makeWay(
   if (!moved) throw new RowGone("the instance to be replaced is gone");
   const isDescribed = "coalesce(described_by, ?) = ?";
   const described_by = record.instance.blobKey;
-  await trx("study")
+  const studies = await trx("study")
     .where("study_instance_uid", record.study.uid)
     .whereRaw(isDescribed, [held, held])
     .update({ described_by, ...values(record.study) });
@@ -54,4 +54,5 @@ export async function makeWay(
     .where("id", seriesId)
     .whereRaw(isDescribed, [held, held])
     .update({ described_by, ...values(record.series) });
+  return studies > 0;
 }

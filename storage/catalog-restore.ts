@@ -3,16 +3,11 @@ import type { Knex } from "knex";
 import { commitRecords } from "./catalog-commit.ts";
 import { type DocumentColumns, documentColumns } from "./catalog-move-out.ts";
 import type { KnownTags, ReadTagValues } from "./catalog-query-tag-values.ts";
-import {
-  type Columns,
-  type CommitOutcome,
-  type EntityRecord,
-  type InstanceRecord,
-  isSamePatient,
-} from "./catalog-records.ts";
+import type { Columns, CommitOutcome, EntityRecord, InstanceRecord } from "./catalog-records.ts";
 import { lockRemoval, type RemoveOptions } from "./catalog-remove.ts";
 import { ArchiveError } from "../server/errors.ts";
 import { retried } from "./retry.ts";
+import { isOtherPatient } from "./study-conflicts.ts";
 
 /** What a restore did. */
 export interface Restored {
@@ -22,7 +17,7 @@ export interface Restored {
 }
 
 /** How to restore. */
-export interface RestoreOptions extends Pick<RemoveOptions, "keepDays" | "origin"> {
+export interface RestoreOptions extends Pick<RemoveOptions, "keepDays" | "origin" | "describe"> {
   /** Whether instances may come back into a study that is another patient's now; otherwise nothing is restored. */
   readonly otherPatient?: boolean;
   /** Reads what query tags ask for, so that what comes back is found by them at once. */
@@ -87,8 +82,12 @@ async function restoreIn(
     const page = await removedRows(trx, id, last);
     if (page.length === 0) break;
     const records = page.map((row) => ({ ...recordOf(row, columns, options.readTags), origin: options.origin }));
-    const outcomes = await commitRecords(trx, records, knownTags, { action: "restore", replaceKeepingDays });
-    if (options.otherPatient !== true) refuseOtherPatient(records, outcomes);
+    const outcomes = await commitRecords(trx, records, knownTags, {
+      action: "restore",
+      replaceKeepingDays,
+      ...(options.describe && { describe: options.describe }),
+    });
+    if (options.otherPatient !== true) refuseOtherPatient(outcomes);
     const back = page.filter((_, index) => outcomes[index]?.status !== "duplicate");
     await trx("removed_instance")
       .whereIn(
@@ -106,12 +105,8 @@ async function restoreIn(
 }
 
 /** A study may have been stored meanwhile under the UID of one that was removed. @throws ArchiveError `other-patient` */
-function refuseOtherPatient(records: readonly InstanceRecord[], outcomes: readonly CommitOutcome[]): void {
-  const isMixed = records.some(({ study }, index) => {
-    const outcome = outcomes[index];
-    return outcome?.status === "committed" && !isSamePatient(outcome.patient, study);
-  });
-  if (isMixed) {
+function refuseOtherPatient(outcomes: readonly CommitOutcome[]): void {
+  if (outcomes.some((outcome) => outcome.status === "committed" && isOtherPatient(outcome.differences))) {
     throw new ArchiveError(
       "other-patient",
       "The study is another patient's now: remove it first, or restore into it with otherPatient=true.",

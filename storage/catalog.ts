@@ -3,6 +3,7 @@ import type { Knex } from "knex";
 import { type ChangeCatalog, createChangeCatalog } from "./catalog-changes.ts";
 import { commitInstances, type CommitOptions } from "./catalog-commit.ts";
 import { type CommitmentCatalog, createCommitmentCatalog } from "./catalog-commitment.ts";
+import { type ConflictCatalog, createConflictCatalog } from "./catalog-conflict-list.ts";
 import { createRemovalCatalog, type RemovalCatalog } from "./catalog-removals.ts";
 import { createIntegrityCatalog, type IntegrityCatalog } from "./catalog-integrity.ts";
 import { createLocks, type WithLock } from "./catalog-locks.ts";
@@ -71,6 +72,8 @@ export interface Catalog {
   readonly webhooks: WebhookCatalog;
   /** What was removed, and what becomes of it. */
   readonly removals: RemovalCatalog;
+  /** What instances say otherwise than their studies. */
+  readonly conflicts: ConflictCatalog;
   /** Instances that belong to no patient. */
   readonly nonPatient: NonPatientCatalog;
   /** Storage commitment. */
@@ -120,6 +123,7 @@ export function createCatalog(knex: Knex): Catalog {
     changes: createChangeCatalog(knex),
     webhooks: createWebhookCatalog(knex),
     removals: createRemovalCatalog(knex, known),
+    conflicts: createConflictCatalog(knex),
     nonPatient: createNonPatientCatalog(knex),
     commitments: createCommitmentCatalog(knex),
     integrity: createIntegrityCatalog(knex),

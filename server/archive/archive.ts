@@ -3,6 +3,7 @@ import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import { type ChangeFeedPage, type ChangeRequest, createChanges } from "./changes.ts";
 import { type CommitmentRequest, type CommitmentResult, createCommitment } from "./commitment.ts";
+import { type Conflicts, createConflicts } from "./conflicts.ts";
 import { createWebhookDelivery } from "./deliver-webhooks.ts";
 import { fillNameKeys } from "./fill-name-keys.ts";
 import { createFileSet, type FileSetEntry, type FileSetOptions } from "./file-set.ts";
@@ -86,6 +87,8 @@ export interface Archive {
   /** Works out the answers that processes owe which have ended. */
   finishAbandonedCommitments(): Promise<void>;
 
+  /** What instances say otherwise than the studies that they are stored in. */
+  readonly conflicts: Conflicts;
   /** Instances that belong to no patient. */
   readonly nonPatient: NonPatient;
   /** Attributes that are made searchable beside those of the table. */
@@ -140,6 +143,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     ...createChanges(catalog, changesKeepDays),
     ...createRendered(blobs, catalog, locate),
     ...createCommitment(blobs, catalog),
+    conflicts: createConflicts(catalog.conflicts),
     nonPatient: createNonPatient(blobs, catalog, log),
     queryTags,
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),

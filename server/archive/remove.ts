@@ -50,7 +50,13 @@ export function createRemove({ removals }: Pick<Catalog, "removals">, settings: 
 
     /** Brings back what a removal took. @throws ArchiveError `no-such-removal`, `other-patient` */
     restore: async (removalId: number, { origin, otherPatient = false }: RestoreRequest = {}): Promise<Restored> => {
-      const options = { keepDays, origin, otherPatient, readTags: tagValuesOfMetadata };
+      const options = {
+        keepDays,
+        origin,
+        otherPatient,
+        readTags: tagValuesOfMetadata,
+        describe: describeLevels,
+      };
       const restored = await removals.restore(removalId, options);
       if (!restored) throw noSuchRemoval();
       return restored;

@@ -1,13 +1,13 @@
 /** Store: bytes to the object store while their header is scanned, then one commit, then the outcome. */
 import type { BlobMetadata, Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
-import { isSamePatient } from "../../storage/catalog-records.ts";
+import { isOtherPatient, sentenceOf } from "../../storage/study-conflicts.ts";
 import type { ScannedFile } from "../dicom/part10.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { createOrphans } from "./orphans.ts";
-import { describe, type Identifiers } from "./describe.ts";
+import { describe, describeLevels, type Identifiers } from "./describe.ts";
 import { Reading } from "./reading.ts";
 
 export interface StoreOptions {
@@ -62,14 +62,14 @@ const refusals = {
 const replacedWarning =
   "It has replaced a stored instance with the same UIDs and other content, which can be restored for a while (DUPLICATES=replace).";
 
-const otherPatient = "PatientID (0010,0020) or its issuer differs from that of the study.";
-
 /** Makes the store use case. Instances that are stored at the same time are committed together. */
 export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, settings: StoreSettings) {
   const { duplicates, removedKeepDays } = settings;
   const replaceKeepingDays = duplicates === "replace" ? removedKeepDays : undefined;
   const orphans = createOrphans(blobs, catalog.removals, log);
-  const commits = new CommitQueue({ commit: (records) => catalog.commit(records, { replaceKeepingDays }) });
+  const commits = new CommitQueue({
+    commit: (records) => catalog.commit(records, { replaceKeepingDays, describe: describeLevels }),
+  });
 
   /**
    * Stores one DICOM file. Never throws: what goes wrong with it is its outcome, and leaves neither row nor object.
@@ -88,8 +88,10 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
         throw error;
       });
       if (outcome.status !== "duplicate") {
-        const mixed = isSamePatient(outcome.patient, instance.study) ? [] : [otherPatient];
-        if (mixed.length > 0) log.warn({ ...identifiers }, "an instance was stored in a study of another patient");
+        const { differences } = outcome;
+        if (isOtherPatient(differences))
+          log.warn({ ...identifiers }, "an instance was stored in a study of another patient");
+        const mixed = differences.map(sentenceOf);
         const stored = { status: "stored", ...identifiers } as const;
         if (outcome.status === "committed") return { ...stored, warnings: [...warnings, ...mixed] };
         return { ...stored, warnings: [replacedWarning, ...warnings, ...mixed], replaced: true };

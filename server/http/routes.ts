@@ -5,6 +5,14 @@ import { nonPatientCategories, type NonPatientCategory } from "../archive/non-pa
 import { capabilitiesHandler } from "./capabilities.ts";
 import { readChanges } from "./changes.ts";
 import { checkCommitment, requestCommitment } from "./commitment.ts";
+import {
+  acknowledgeConflict,
+  conflictParams,
+  getConflict,
+  listConflictInstances,
+  listConflicts,
+  reopenConflict,
+} from "./conflicts.ts";
 import { docsHandler } from "./docs-page.ts";
 import { live, ready } from "./health.ts";
 import { openApiHandler } from "./openapi.ts";
@@ -81,6 +89,12 @@ import {
   zipped,
 } from "./transactions.ts";
 import {
+  conflictAcknowledged,
+  conflictInstancesListed,
+  conflictRead,
+  conflictsListed,
+} from "./transactions-admission.ts";
+import {
   changesRead,
   deliveriesListed,
   removalsListed,
@@ -103,6 +117,7 @@ const instance = `${series}/instances/:instance`;
 const commitment = "/commitment-requests/:transaction";
 
 const webhook = "/api/webhooks/:webhook";
+const conflict = "/api/conflicts/:conflict";
 const tagRoot = "/api/query-tags";
 
 const metadata = metadataHandler();
@@ -158,6 +173,19 @@ export const routes: readonly Route[] = [
   route("GET", "/api/removed", noParams, "List what was removed and can be restored", removalsListed, listRemovals),
   route("POST", "/api/removed/:removal/restore", removalParams, "Restore what was removed", restored, restoreRemoval),
   route("DELETE", "/api/removed/:removal", removalParams, "Forget what was removed, for good", removed, purgeRemoval),
+
+  route("GET", "/api/conflicts", noParams, "List conflicts of instances with studies", conflictsListed, listConflicts),
+  route("GET", conflict, conflictParams, "One conflict", conflictRead, getConflict),
+  route(
+    "GET",
+    `${conflict}/instances`,
+    conflictParams,
+    "Its instances",
+    conflictInstancesListed,
+    listConflictInstances,
+  ),
+  route("POST", `${conflict}/acknowledge`, conflictParams, "Acknowledge it", conflictAcknowledged, acknowledgeConflict),
+  route("POST", `${conflict}/reopen`, conflictParams, "Take that back", conflictRead, reopenConflict),
 
   route("GET", "/api/changes", noParams, "What happened to instances, in order", changesRead, readChanges),
   route("GET", "/api/webhooks", noParams, "List the webhooks", webhooksListed, listWebhooks),

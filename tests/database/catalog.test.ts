@@ -32,7 +32,7 @@ describe("the catalog", () => {
     const other = { ...one, instance: { ...one.instance, blobKey: freshKey(), sha256: Buffer.alloc(32) } };
     const outcomes = [...(await catalog.commit([one, twin])), ...(await catalog.commit([other]))];
     assert.deepEqual(outcomes, [
-      { status: "committed", patient: { patientId: "P", issuerOfPatientId: null } },
+      { status: "committed", differences: [] },
       { status: "duplicate", identical: true },
       { status: "duplicate", identical: false },
     ]);

@@ -16,6 +16,8 @@ export interface TestServer {
   readonly knex: Knex;
   /** The objects behind it. */
   readonly objectFolder: string;
+  /** Settings with which another server is a second one of the same archive. */
+  readonly shared: Readonly<Record<"DATABASE_URL" | "DATA_DIR", string>>;
   /** Stops it and removes what it kept. Fails when a route has answered a status that it does not declare. */
   stop(): Promise<void>;
 }
@@ -31,6 +33,7 @@ export async function startTestServer(settings: Readonly<Record<string, string>>
     url: server.url,
     knex: database.knex,
     objectFolder: path.join(dataFolder, "objects"),
+    shared: { DATABASE_URL: database.url, DATA_DIR: dataFolder },
     stop: async () => {
       await server.stop();
       await database.drop();

@@ -6,7 +6,7 @@ import { CommitQueue } from "../../server/archive/commit-queue.ts";
 import { ArchiveError } from "../../server/errors.ts";
 import type { CommitOutcome, InstanceRecord } from "../../storage/catalog-records.ts";
 
-const committed: CommitOutcome = { status: "committed", patient: { patientId: "1", issuerOfPatientId: null } };
+const committed: CommitOutcome = { status: "committed", differences: [] };
 
 function record(uid: string): InstanceRecord {
   const entity = { uid, columns: {}, attributes: {} };

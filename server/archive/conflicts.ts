@@ -1,0 +1,110 @@
+/** Conflicts: what instances say of patient and study otherwise than the study that they are stored in. */
+import type {
+  ConflictCatalog,
+  ConflictInstance,
+  ConflictPage,
+  ConflictRow,
+} from "../../storage/catalog-conflict-list.ts";
+import { comparedKeywords, patientKeywords } from "../../storage/study-conflicts.ts";
+import type { Uid } from "../dicom/uid.ts";
+import { ArchiveError } from "../errors.ts";
+
+/** Keywords of the attributes in which an instance may be in conflict with its study. */
+export { comparedKeywords as conflictAttributes };
+
+/** What a conflict is about: whose the study is, or which study it is. */
+export type ConflictKind = "patient" | "study";
+
+/** One attribute and two values that disagree, with the instances that say the second one. */
+export interface Conflict extends Omit<ConflictRow, "studyValue" | "instanceValue"> {
+  readonly kind: ConflictKind;
+  readonly status: "open" | "acknowledged";
+  /** As DICOM writes it; null for none. */
+  readonly studyValue: string | null;
+  readonly instanceValue: string | null;
+}
+
+/** Which conflicts to list, newest first; what is absent is any. */
+export interface ConflictRequest {
+  readonly limit: number;
+  /** Only conflicts whose id is lower. */
+  readonly before?: number | undefined;
+  readonly study?: Uid | undefined;
+  readonly patientId?: string | undefined;
+  /** Keyword. */
+  readonly attribute?: string | undefined;
+  readonly kind?: ConflictKind | undefined;
+  readonly status?: Conflict["status"] | undefined;
+}
+
+/** The use cases. Those of one conflict throw ArchiveError `no-such-conflict`. */
+export interface Conflicts {
+  list(request: ConflictRequest): Promise<readonly Conflict[]>;
+  find(id: number): Promise<Conflict>;
+  /** Its instances in the order in which they were stored: at most `limit`, with an id higher than `after`. */
+  instances(id: number, limit: number, after: number): Promise<readonly ConflictInstance[]>;
+  /** Says that it is right as it is. It stays acknowledged when further instances say the same. */
+  acknowledge(id: number, note?: string): Promise<Conflict>;
+  /** Takes that back. */
+  reopen(id: number): Promise<Conflict>;
+}
+
+/** Makes the use cases. */
+export function createConflicts(catalog: ConflictCatalog): Conflicts {
+  const find = async (id: number): Promise<Conflict> => {
+    const row = await catalog.find(id);
+    if (!row) throw new ArchiveError("no-such-conflict", "There is no such conflict, or it is settled.");
+    return conflictOf(row);
+  };
+  return {
+    list: async (request) => (await catalog.list(pageOf(request))).map(conflictOf),
+    find,
+    instances: async (id, limit, after) => {
+      await find(id);
+      return catalog.instances(id, limit, after);
+    },
+    acknowledge: async (id, note) => {
+      await catalog.acknowledge(id, note);
+      return find(id);
+    },
+    reopen: async (id) => {
+      await catalog.reopen(id);
+      return find(id);
+    },
+  };
+}
+
+function pageOf({ limit, before, study, patientId, attribute, kind, status }: ConflictRequest): ConflictPage {
+  const attributes = comparedKeywords.filter(
+    (keyword) => (attribute ?? keyword) === keyword && (kind ?? kindOf(keyword)) === kindOf(keyword),
+  );
+  return {
+    limit,
+    before: before ?? Number.MAX_SAFE_INTEGER,
+    studyInstanceUid: study,
+    patientId,
+    attributes: attribute === undefined && kind === undefined ? undefined : attributes,
+    isAcknowledged: status === undefined ? undefined : status === "acknowledged",
+  };
+}
+
+function kindOf(keyword: string): ConflictKind {
+  return patientKeywords.has(keyword) ? "patient" : "study";
+}
+
+function conflictOf(row: ConflictRow): Conflict {
+  return {
+    ...row,
+    kind: kindOf(row.attribute),
+    status: row.acknowledgedAt === null ? "open" : "acknowledged",
+    studyValue: written(row.attribute, row.studyValue),
+    instanceValue: written(row.attribute, row.instanceValue),
+  };
+}
+
+/** A value of a column as DICOM writes it: DA as YYYYMMDD, PN with its component groups and no delimiter at the end. */
+function written(attribute: string, value: string): string | null {
+  if (value === "") return null;
+  if (attribute.endsWith("Date")) return value.replaceAll("-", "");
+  return attribute === "PatientName" ? value.replace(/^=/, "").replace(/=+$/, "") : value;
+}
