@@ -15,9 +15,17 @@ export interface ServerProcess {
   kill(signal: NodeJS.Signals): void;
 }
 
-/** Starts `node server/main.ts` on a free port with nothing of this environment but the PATH; `flags` are those of Node. */
-export function startProcess(settings: Readonly<Record<string, string>>, flags: readonly string[] = []): ServerProcess {
-  const child = spawn(process.execPath, [...flags, "server/main.ts"], {
+/**
+ * Starts `node server/main.ts` on a free port with nothing of this environment but the PATH. `flags` are those of Node;
+ * `prefix` is a command that runs another one, such as setpriv.
+ */
+export function startProcess(
+  settings: Readonly<Record<string, string>>,
+  flags: readonly string[] = [],
+  prefix: readonly string[] = [],
+): ServerProcess {
+  const [command, ...args] = [...prefix, process.execPath, ...flags, "server/main.ts"];
+  const child = spawn(command, args, {
     cwd: root,
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], HTTP_PORT: "0", ...settings },
     stdio: ["ignore", "pipe", "pipe"],

@@ -56,6 +56,10 @@ const foreignParts = {
     probe: () => findExecutable("setpriv"),
     install: "needs setpriv: apt-get install util-linux",
   },
+  strace: {
+    probe: () => findExecutable("strace"),
+    install: "needs strace: apt-get install strace",
+  },
   corpus: {
     probe: corpusProbe,
     install: "needs the DICOM corpus: set CORPUS_DIR to its folder",
