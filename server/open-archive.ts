@@ -84,5 +84,6 @@ function openBlobs(config: Config, log: Log): Promise<Blobs> {
   if (endpoint === undefined || accessKey === undefined || secretKey === undefined) {
     return openFileBlobs({ folder: path.join(config.DATA_DIR, "objects") });
   }
-  return openS3Blobs({ endpoint, bucket, accessKey, secretKey, region: config.S3_REGION, log });
+  const silence = config.S3_TIMEOUT * 1000;
+  return openS3Blobs({ endpoint, bucket, accessKey, secretKey, region: config.S3_REGION, silence, log });
 }

@@ -68,6 +68,7 @@ function backgroundTasks(archive: Archive): readonly BackgroundTask[] {
     { name: "query-tags", everySeconds: 1, unlocked: true, run: (signal) => queryTags.reindex(signal) },
     { name: "name keys", everySeconds: 600, run: (signal) => archive.fillNameKeys(signal) },
     { name: "sweep", everySeconds: 60, run: (signal) => archive.sweep(signal) },
+    { name: "leftovers", everySeconds: 3600, run: () => archive.removeLeftovers() },
     // Goes on until the server stops; each webhook has a lock of its own.
     { name: "webhooks", everySeconds: 5, unlocked: true, run: (signal) => archive.deliverWebhooks(signal) },
     { name: "changes", everySeconds: 3600, run: (signal) => archive.forgetOldChanges(signal) },

@@ -18,9 +18,6 @@ const writeLength = 1024 * 1024;
 /** Chunks in one call: IOV_MAX of Linux is 1,024. */
 const chunksAtOnce = 512;
 
-/** A temporary file older than this (milliseconds) belongs to a process that died. */
-const staleAfter = 24 * 3600_000;
-
 /** How many objects are removed at a time. */
 const removalsAtOnce = 16;
 
@@ -35,7 +32,6 @@ export async function openFileBlobs(options: { readonly folder: string }): Promi
   await onDisk(async () => {
     const first = await mkdir(temporary, { recursive: true, mode: 0o700 });
     if (first !== undefined) await syncParents(first, temporary);
-    await removeStale(temporary);
   });
   const makeFolder = folderMaker(folder);
   const fileOf = (key: string) => {
@@ -73,6 +69,7 @@ export async function openFileBlobs(options: { readonly folder: string }): Promi
       }
     },
     list: (prefix = "") => walk(folder, "", prefix),
+    removeLeftovers: (before) => onDisk(() => removeStale(temporary, before)),
     check: async () => {
       const file = path.join(temporary, randomUUID());
       await onDisk(async () => {
@@ -256,12 +253,16 @@ function couldHold(base: string, prefix: string): boolean {
   return base !== privatePrefix && (base.startsWith(prefix) || prefix.startsWith(base));
 }
 
-async function removeStale(temporary: string): Promise<void> {
+async function removeStale(temporary: string, before: Date): Promise<number> {
+  let removed = 0;
   for (const name of await readdir(temporary)) {
     const file = path.join(temporary, name);
     const found = await statOrUndefined(file);
-    if (found !== undefined && Date.now() - found.mtimeMs > staleAfter) await rm(file, { force: true });
+    if (found === undefined || found.mtime >= before) continue;
+    await rm(file, { force: true });
+    removed += 1;
   }
+  return removed;
 }
 
 async function statOrUndefined(file: string) {

@@ -6,6 +6,9 @@ import { noSuchBlob } from "./blobs.ts";
 /** Waits (milliseconds) before the second, third ... try of a call that may be repeated. */
 const waits = [50, 200, 800];
 
+const broken = "The connection to the object store broke.";
+const unreachable = "The object store cannot be reached.";
+const certificate = "The certificate of the object store is not one that is trusted.";
 const refusal = "The object store refuses the access key, the secret key, or what they are allowed to do.";
 const full = "The object store is full.";
 
@@ -20,6 +23,15 @@ const faults: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   QuotaExceeded: ["storage-full", full],
   XMinioAdminBucketQuotaExceeded: ["storage-full", full],
   ECONNREFUSED: ["storage-unavailable", "The object store refuses the connection."],
+  ECONNRESET: ["storage-unavailable", broken],
+  EPIPE: ["storage-unavailable", broken],
+  EHOSTUNREACH: ["storage-unavailable", unreachable],
+  ENETUNREACH: ["storage-unavailable", unreachable],
+  CERT_HAS_EXPIRED: ["storage-unavailable", certificate],
+  DEPTH_ZERO_SELF_SIGNED_CERT: ["storage-unavailable", certificate],
+  SELF_SIGNED_CERT_IN_CHAIN: ["storage-unavailable", certificate],
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: ["storage-unavailable", certificate],
+  ERR_TLS_CERT_ALTNAME_INVALID: ["storage-unavailable", certificate],
   ENOTFOUND: ["storage-unavailable", "The host of the object store has no address."],
   ETIMEDOUT: ["storage-unavailable", "The object store does not answer in time."],
 };
@@ -48,21 +60,31 @@ export function toStoreError(error: unknown): ArchiveError {
   return new ArchiveError(ours, sentence, { cause: error });
 }
 
+/** The bucket is gone, in the words of the store. */
+export function noSuchBucket(): Error {
+  return Object.assign(new Error("The specified bucket does not exist"), { code: "NoSuchBucket" });
+}
+
 /** Whether the store says that the object (or the bucket) is not there. */
 export function isAbsent(error: unknown): boolean {
   return absentCodes.has(codeOf(error));
 }
 
+/** Whether the store was silent for so long that nothing more should wait for it. */
+export function isSilence(error: unknown): boolean {
+  return codeOf(error instanceof ArchiveError ? error.cause : error) === "ETIMEDOUT";
+}
+
 /**
- * Runs a call that does the same when it is repeated, up to four times while the failure is one that passes. Throws
- * the last error as it is.
+ * Runs a call that does the same when it is repeated, up to four times while the failure is one that passes; a store
+ * that is silent is not waited for twice. Throws the last error as it is.
  */
 export async function repeating<Result>(call: () => Promise<Result>): Promise<Result> {
   for (const wait of waits) {
     try {
       return await call();
     } catch (error) {
-      if (!mayPass(error)) throw error;
+      if (!mayPass(error) || isSilence(error)) throw error;
       await sleep(wait * (0.5 + Math.random()));
     }
   }

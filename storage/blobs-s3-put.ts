@@ -1,10 +1,13 @@
 /** How an object gets into an S3 bucket: whole, or in parts that are hidden until they are complete. */
+import { createHash } from "node:crypto";
+import { finished } from "node:stream/promises";
 import type { Client } from "minio";
 import { ArchiveError } from "../server/errors.ts";
 import { inBlocks } from "./blocks.ts";
 import { type BlobEntry, freshKey, keyFor, metadataOfKey, type BlobMetadata, type PutOptions } from "./blobs.ts";
-import { codeOf, isAbsent, mayPass, repeating, translating } from "./blobs-s3-errors.ts";
+import { codeOf, isAbsent, isSilence, mayPass, noSuchBucket, repeating, translating } from "./blobs-s3-errors.ts";
 import { fromNamed, toNamed } from "./blobs-s3-metadata.ts";
+import type { ByteBudget } from "./byte-budget.ts";
 import type { StorageLog } from "./log.ts";
 
 /** An object of at most this many bytes is one request; a larger one is uploaded in parts of this size. */
@@ -17,6 +20,10 @@ export const contentType = { "Content-Type": "application/octet-stream" };
 export interface Bucket {
   readonly client: Client;
   readonly name: string;
+  /** Bytes that puts may hold at the same time. */
+  readonly budget: ByteBudget;
+  /** Whether requests are encrypted, and need no hash of their body in their signature. */
+  readonly secure: boolean;
   readonly log: StorageLog | undefined;
 }
 
@@ -30,14 +37,15 @@ export async function put(
   body: AsyncIterable<Uint8Array>,
   { key, metadata, signal }: PutOptions,
 ): Promise<BlobEntry> {
-  const blocks = inBlocks(body, partLength, signal);
+  const blocks = inBlocks(body, partLength, store.budget.share(), signal);
   try {
-    const begun = await take(blocks, 2);
-    if (begun.length > 1) {
+    const begun = await firstOf(blocks);
+    if (begun[0]?.byteLength === partLength) {
       const entry = await putParts(store, key ?? freshKey(), begun, blocks, signal);
       await describe(store, entry.key, metadata?.());
       return entry;
     }
+    // A block that is not full is the last one; asked for the next, the body would let go of it.
     const known = metadata?.();
     return await putWhole(store, key ?? keyFor(known), begun[0] ?? Buffer.alloc(0), known, signal);
   } finally {
@@ -45,14 +53,9 @@ export async function put(
   }
 }
 
-async function take(blocks: AsyncGenerator<Buffer, void>, count: number): Promise<Buffer[]> {
-  const taken: Buffer[] = [];
-  while (taken.length < count) {
-    const next = await blocks.next();
-    if (next.done === true) break;
-    taken.push(next.value);
-  }
-  return taken;
+async function firstOf(blocks: AsyncGenerator<Buffer, void>): Promise<Buffer[]> {
+  const first = await blocks.next();
+  return first.done === true ? [] : [first.value];
 }
 
 async function putWhole(
@@ -62,16 +65,28 @@ async function putWhole(
   metadata: BlobMetadata | undefined,
   signal: AbortSignal | undefined,
 ): Promise<BlobEntry> {
-  const headers = { ...contentType, ...toNamed(metadata) };
   try {
-    await translating(() => repeating(() => store.client.putObject(store.name, key, bytes, bytes.byteLength, headers)));
+    await translating(() => repeating(() => putBytes(store, key, bytes, metadata)));
     signal?.throwIfAborted();
     return { key, byteLength: bytes.byteLength, modifiedAt: new Date() };
   } catch (error) {
     // The answer may have been lost after the bytes arrived.
-    await forget(store, key);
+    await unlessSilent(error, forget(store, key));
     throw error;
   }
+}
+
+/**
+ * One PUT. Not the client's `putObject`, which copies the bytes and makes an MD5 beside the SHA-256: the one that came
+ * with the object is what the store checks the bytes by that reach it.
+ */
+export async function putBytes(store: Bucket, key: string, bytes: Buffer, metadata?: BlobMetadata): Promise<void> {
+  const named = Object.entries(toNamed(metadata)).map(([name, value]) => [`x-amz-meta-${name}`, value]);
+  const headers = { ...contentType, "Content-Length": String(bytes.byteLength), ...Object.fromEntries(named) };
+  const request = { method: "PUT", bucketName: store.name, objectName: key, headers };
+  const sha256 = metadata?.sha256 ?? createHash("sha256").update(bytes).digest("hex");
+  const response = await store.client.makeRequestStreamAsync(request, bytes, store.secure ? "" : sha256, [200], "");
+  await finished(response.resume());
 }
 
 async function putParts(
@@ -93,7 +108,7 @@ async function putParts(
     byteLength += block.byteLength;
   };
   try {
-    // Shifted, so that a block is let go when it has been sent.
+    // Shifted, so that the block is let go when it has been sent.
     for (let block = begun.shift(); block !== undefined; block = begun.shift()) await send(block);
     for await (const block of rest) await send(block);
     signal?.throwIfAborted();
@@ -104,10 +119,13 @@ async function putParts(
     }
     return entry;
   } catch (error) {
-    await repeating(() => client.abortMultipartUpload(name, key, uploadId)).catch((cause: unknown) => {
+    const aborted = repeating(() => client.abortMultipartUpload(name, key, uploadId)).catch((cause: unknown) => {
       if (!isAbsent(cause) && codeOf(cause) !== "NoSuchUpload") warn(store, "An upload could not be aborted.", cause);
     });
-    await forget(store, key);
+    await unlessSilent(
+      error,
+      aborted.then(() => forget(store, key)),
+    );
     throw error;
   }
 }
@@ -124,6 +142,11 @@ async function describe(store: Bucket, key: string, metadata: BlobMetadata | und
   });
 }
 
+/** Waits for `cleanup`, which never fails, unless the store was silent already: then the failure is told without it. */
+async function unlessSilent(error: unknown, cleanup: Promise<void>): Promise<void> {
+  if (!isSilence(error)) await cleanup;
+}
+
 /** Removes what a failed put may have left. What cannot be removed stays as an orphan. */
 async function forget(store: Bucket, key: string): Promise<void> {
   await repeating(() => store.client.removeObject(store.name, key)).catch((cause: unknown) => {
@@ -138,6 +161,8 @@ function warn(store: Bucket, message: string, cause: unknown): void {
 /** What the store knows of the object; undefined when it is absent. Throws the client's errors. */
 export async function stat(store: Bucket, key: string): Promise<BlobEntry | undefined> {
   const entry = await head(store, key);
+  // HEAD says of a missing bucket what it says of a missing object.
+  if (!entry && !(await repeating(() => store.client.bucketExists(store.name)))) throw noSuchBucket();
   if (!entry || entry.metadata || !entry.inParts) return entry;
   const tags = await repeating(() => store.client.getObjectTagging(store.name, key)).catch((cause: unknown) => {
     if (mayPass(cause)) throw cause;

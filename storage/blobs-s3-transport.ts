@@ -5,9 +5,6 @@ import https from "node:https";
 /** Sockets to the store at most; further requests wait. A stream that is not read to its end holds one. */
 const socketLimit = 256;
 
-/** How long (milliseconds) the store may be silent: while connecting, before its answer, or in the middle of it. */
-const silenceLimit = 30_000;
-
 /** Statuses whose body the client of `minio` leaves unread, which would hold the socket for ever. */
 const unreadStatuses = new Set([408, 429, 499, 500, 502, 503, 504, 520]);
 
@@ -21,8 +18,11 @@ export interface S3Transport {
   readonly close: () => void;
 }
 
-/** A transport for one store. */
-export function openTransport(secure: boolean): S3Transport {
+/**
+ * A transport for one store.
+ * @param silence how long (milliseconds) it may be silent: while connecting, before its answer, or in the middle of it
+ */
+export function openTransport(secure: boolean, silence = 30_000): S3Transport {
   const module = secure ? https : http;
   const agent = new module.Agent({ keepAlive: true, maxSockets: socketLimit, maxFreeSockets: 32 });
 
@@ -35,7 +35,7 @@ export function openTransport(secure: boolean): S3Transport {
   ): http.ClientRequest {
     const [options, onResponse] = typeof second === "function" ? [{}, second] : [second ?? {}, third];
     const url = typeof target === "string" || target instanceof URL;
-    const all = { ...(url ? {} : target), ...options, timeout: silenceLimit };
+    const all = { ...(url ? {} : target), ...options, timeout: silence };
     const sent = url ? module.request(target, all) : module.request(all);
     let response: http.IncomingMessage | undefined;
     sent.on("response", (answer) => {
@@ -45,7 +45,7 @@ export function openTransport(secure: boolean): S3Transport {
     });
     sent.on("timeout", () => {
       // Bytes that wait for their reader: the silence is ours. Else the store has gone.
-      if (response !== undefined && response.readableLength > 0) sent.setTimeout(silenceLimit);
+      if (response !== undefined && response.readableLength > 0) sent.setTimeout(silence);
       else sent.destroy(Object.assign(new Error("The object store was silent."), { code: "ETIMEDOUT" }));
     });
     return sent;

@@ -7,9 +7,10 @@ import { Client } from "minio";
 import { ArchiveError } from "../server/errors.ts";
 import { assertKey, isKey, metadataOfKey, noSuchBlob, privatePrefix } from "./blobs.ts";
 import type { BlobEntry, Blobs, ByteRange } from "./blobs.ts";
-import { codeOf, mayPass, repeating, toStoreError, translating } from "./blobs-s3-errors.ts";
-import { contentType, put, stat, type Bucket } from "./blobs-s3-put.ts";
+import { codeOf, isAbsent, mayPass, repeating, toStoreError, translating } from "./blobs-s3-errors.ts";
+import { type Bucket, put, putBytes, stat } from "./blobs-s3-put.ts";
 import { openTransport } from "./blobs-s3-transport.ts";
+import { ByteBudget } from "./byte-budget.ts";
 import type { StorageLog } from "./log.ts";
 
 /** What `openS3Blobs` needs. */
@@ -21,8 +22,17 @@ export interface S3Options {
   readonly secretKey: string;
   /** Default us-east-1, which is what MinIO calls itself. */
   readonly region?: string;
+  /** How long (milliseconds) the store may be silent; default 30 s. */
+  readonly silence?: number;
   readonly log?: StorageLog;
 }
+
+/**
+ * Bytes that all puts of this process hold before they are sent: 64 puts of slices of a CT, or 8 parts of large objects.
+ * Four puts may go on beyond that: so the most is 96 MiB.
+ */
+const mostHeld = 64 * 1024 * 1024;
+const overdrafts = 4;
 
 /** Objects named in one request of removal (S3 API Reference, DeleteObjects). */
 const removalsAtOnce = 1000;
@@ -33,8 +43,8 @@ const removalsAtOnce = 1000;
  */
 export async function openS3Blobs(options: S3Options): Promise<Blobs> {
   const { bucket, log, region = "us-east-1" } = options;
-  const { client, close } = connect(options, region);
-  const store: Bucket = { client, name: bucket, log };
+  const { client, secure, close } = connect(options, region);
+  const store: Bucket = { client, name: bucket, secure, budget: new ByteBudget(mostHeld, overdrafts), log };
   try {
     await makeBucket(store, region);
   } catch (error) {
@@ -64,18 +74,19 @@ export async function openS3Blobs(options: S3Options): Promise<Blobs> {
       await translating(() => remove(store, keys));
     },
     list: (prefix = "") => list(store, prefix),
+    removeLeftovers: (before) => translating(() => abortUploads(store, before)),
     check: () => translating(() => check(store)),
     close: async () => close(),
   };
 }
 
-function connect(options: S3Options, region: string): { client: Client; close: () => void } {
+function connect(options: S3Options, region: string): { client: Client; secure: boolean; close: () => void } {
   if (!URL.canParse(options.endpoint) || !/^https?:\/\//.test(options.endpoint)) {
     throw new ArchiveError("storage-unavailable", "S3_ENDPOINT is not of the form http://host:port.");
   }
   const { protocol, hostname, port } = new URL(options.endpoint);
   const useSSL = protocol === "https:";
-  const { transport, transportAgent, close } = openTransport(useSSL);
+  const { transport, transportAgent, close } = openTransport(useSSL, options.silence);
   const client = new Client({
     endPoint: hostname.replace(/^\[|\]$/g, ""),
     port: port === "" ? (useSSL ? 443 : 80) : Number(port),
@@ -89,7 +100,7 @@ function connect(options: S3Options, region: string): { client: Client; close: (
     // Its own retries know only some statuses, and write to the console.
     retryOptions: { disableRetry: true },
   });
-  return { client, close };
+  return { client, secure: useSSL, close };
 }
 
 async function makeBucket({ client, name, log }: Bucket, region: string): Promise<void> {
@@ -182,10 +193,31 @@ async function* list({ client, name }: Bucket, prefix: string): AsyncGenerator<B
   }
 }
 
+/** Uploads in parts that were neither completed nor aborted: nothing shows them, and their parts take up room. */
+async function abortUploads({ client, name }: Bucket, before: Date): Promise<number> {
+  let aborted = 0;
+  for (let page = { keyMarker: "", uploadIdMarker: "" }; ;) {
+    const { keyMarker, uploadIdMarker } = page;
+    const found = await repeating(() => client.listIncompleteUploadsQuery(name, "", keyMarker, uploadIdMarker, ""));
+    for (const { key, uploadId, initiated } of found.uploads) {
+      if (!isKey(key) || !(new Date(initiated ?? Number.NaN) < before)) continue;
+      await repeating(() => client.abortMultipartUpload(name, key, uploadId)).catch(passOverAborted);
+      aborted += 1;
+    }
+    if (!found.isTruncated) return aborted;
+    page = { keyMarker: found.nextKeyMarker, uploadIdMarker: found.nextUploadIdMarker };
+  }
+}
+
+/** Somebody else was first. */
+function passOverAborted(error: unknown): void {
+  if (!isAbsent(error) && codeOf(error) !== "NoSuchUpload") throw error;
+}
+
 async function check(store: Bucket): Promise<void> {
   const key = `${privatePrefix}${randomUUID()}`;
   const bytes = Buffer.from("check");
-  await repeating(() => store.client.putObject(store.name, key, bytes, bytes.byteLength, contentType));
+  await repeating(() => putBytes(store, key, bytes));
   if ((await stat(store, key))?.byteLength !== bytes.byteLength) {
     throw new ArchiveError("storage-unavailable", "The object store does not give back what it was given.");
   }

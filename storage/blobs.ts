@@ -62,6 +62,12 @@ export interface Blobs {
   /** Every object whose key begins with `prefix`, in no promised order. */
   list(prefix?: string): AsyncIterable<BlobEntry>;
 
+  /**
+   * Removes what puts of processes that died have left half done, when it was begun before `before`; tells how much.
+   * A put that has been under way for so long fails.
+   */
+  removeLeftovers(before: Date): Promise<number>;
+
   /** Resolves when the store can be written and read; rejects with one clear error otherwise. */
   check(): Promise<void>;
 

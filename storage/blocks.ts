@@ -1,34 +1,47 @@
 /** Gathers the chunks of a body, so that a store writes few and large pieces: as blocks of one size, or as groups of chunks. */
 
+import type { BudgetShare } from "./byte-budget.ts";
+
 /** The first allocation for a block (bytes); most bodies are small. */
 const firstAllocation = 64 * 1024;
 
 /**
  * The bytes of `body` in blocks of `blockLength` bytes; only the last is shorter, and an empty body gives none. Each
  * block is a copy. The next chunk is pulled when it is needed, so the reader's pace is the body's. Closes the body's
- * iterator however it ends; throws what the body throws, or the signal's reason.
+ * iterator however it ends; throws what the body throws, or the signal's reason. What a block takes of `share` it has
+ * until the next one is asked for.
  */
 export async function* inBlocks(
   body: AsyncIterable<Uint8Array>,
   blockLength: number,
+  share: BudgetShare,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer, void, undefined> {
   let block: Buffer = Buffer.alloc(0);
   let filled = 0;
-  for await (const chunk of pulled(body, signal)) {
-    let rest = chunk;
-    while (rest.byteLength > 0) {
-      const taken = rest.subarray(0, blockLength - filled);
-      block = withRoom(block, filled, taken.byteLength, blockLength);
-      block.set(taken, filled);
-      filled += taken.byteLength;
-      rest = rest.subarray(taken.byteLength);
-      if (filled < blockLength) continue;
-      yield block;
-      [block, filled] = [Buffer.alloc(0), 0];
+  try {
+    for await (const chunk of pulled(body, signal)) {
+      let rest = chunk;
+      while (rest.byteLength > 0) {
+        const taken = rest.subarray(0, blockLength - filled);
+        const length = lengthFor(block.byteLength, filled + taken.byteLength, blockLength);
+        if (length > block.byteLength) {
+          await unlessAborted(share.take(length - block.byteLength), signal);
+          block = enlarged(block, filled, length);
+        }
+        block.set(taken, filled);
+        filled += taken.byteLength;
+        rest = rest.subarray(taken.byteLength);
+        if (filled < blockLength) continue;
+        yield block;
+        [block, filled] = [Buffer.alloc(0), 0];
+        share.giveBack();
+      }
     }
+    if (filled > 0) yield block.subarray(0, filled);
+  } finally {
+    share.giveBack();
   }
-  if (filled > 0) yield block.subarray(0, filled);
 }
 
 /**
@@ -73,11 +86,13 @@ async function* pulled(
   }
 }
 
-/** `block` itself when it has room for `wanted` bytes more, else a larger copy: doubled, up to `blockLength`. */
-function withRoom(block: Buffer, filled: number, wanted: number, blockLength: number): Buffer {
-  const needed = filled + wanted;
-  if (needed <= block.byteLength) return block;
-  const larger = Buffer.allocUnsafe(Math.min(blockLength, Math.max(needed, block.byteLength * 2, firstAllocation)));
+/** The length that a block should have for `needed` bytes: as it is when that is enough, else doubled, up to `most`. */
+function lengthFor(length: number, needed: number, most: number): number {
+  return needed <= length ? length : Math.min(most, Math.max(needed, length * 2, firstAllocation));
+}
+
+function enlarged(block: Buffer, filled: number, length: number): Buffer {
+  const larger = Buffer.allocUnsafe(length);
   block.copy(larger, 0, 0, filled);
   return larger;
 }

@@ -7,6 +7,7 @@ import { type Conflicts, createConflicts } from "./conflicts.ts";
 import { createWebhookDelivery } from "./deliver-webhooks.ts";
 import { fillNameKeys } from "./fill-name-keys.ts";
 import { createFileSet, type FileSetEntry, type FileSetOptions } from "./file-set.ts";
+import { createCheck } from "./readiness.ts";
 import { createRemove, type Removal, type RemovalPage, type Restored, type RestoreRequest } from "./remove.ts";
 import { createLocate, type InstanceUids } from "./locate.ts";
 import { createNonPatient, type NonPatient } from "./non-patient.ts";
@@ -70,6 +71,8 @@ export interface Archive {
   purge(removalId: number): Promise<void>;
   /** Forgets what cannot be restored any more, and removes the objects that nothing needs. */
   sweep(signal: AbortSignal): Promise<void>;
+  /** Removes what stores have left half done whose process ended a day ago. */
+  removeLeftovers(): Promise<void>;
 
   /** What happened to instances, in order and without gaps. */
   changes(request: ChangeRequest): Promise<ChangeFeedPage>;
@@ -116,6 +119,9 @@ export interface ArchiveOptions {
   readonly changesKeepDays?: number | undefined;
 }
 
+/** No store takes as long as that (milliseconds): what is half done then was left by a process that died. */
+const leftAfter = 24 * 3600_000;
+
 /** The archive over its two memories. */
 export function createArchive(options: ArchiveOptions): Archive {
   const { blobs, catalog, log, duplicates = "keep", removedKeepDays = 7, changesKeepDays } = options;
@@ -137,6 +143,10 @@ export function createArchive(options: ArchiveOptions): Archive {
     fileSet: createFileSet(retrieve),
     ...createRemove(catalog, { keepDays: removedKeepDays, sweep }),
     sweep,
+    removeLeftovers: async () => {
+      const count = await blobs.removeLeftovers(new Date(Date.now() - leftAfter));
+      if (count > 0) log.warn({ count }, "uploads that were left half done have been removed");
+    },
     ...createRetrieveParts(blobs, catalog, locate),
     webhooks: createWebhooks(catalog),
     deliverWebhooks: createWebhookDelivery(catalog, log),
@@ -147,7 +157,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     nonPatient: createNonPatient(blobs, catalog, log),
     queryTags,
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),
-    check: async () => void (await Promise.all([blobs.check(), catalog.check()])),
+    check: createCheck(blobs, catalog),
   };
 }
 

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { createServer, type Server } from "node:http";
 import { after, before, describe, it } from "node:test";
-import { Client } from "minio";
 import { ArchiveError } from "../../server/errors.ts";
 import { openS3Blobs } from "../../storage/blobs-s3.ts";
 import { freshKey } from "../../storage/blobs.ts";
 import { freshBucket, s3Requirement, startS3, type TestS3 } from "../support/s3.ts";
+import { clientOf } from "../support/s3-client.ts";
 import { blobContract } from "./blobs.ts";
 
 blobContract(
@@ -134,19 +134,6 @@ describe("blobs: S3 without a server", () => {
     await blobs.close();
   });
 });
-
-/** A client of the `minio` package beside ours. */
-function clientOf({ endpoint, accessKey, secretKey, region }: TestS3): Client {
-  const { hostname, port, protocol } = new URL(endpoint);
-  return new Client({
-    endPoint: hostname,
-    port: Number(port),
-    useSSL: protocol === "https:",
-    accessKey,
-    secretKey,
-    region,
-  });
-}
 
 async function open(endpoint: string) {
   return openS3Blobs({ endpoint, bucket: "noctis", accessKey: "key", secretKey: "secret" });

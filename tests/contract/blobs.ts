@@ -252,6 +252,12 @@ export function blobContract(
       assert.equal((await blobs.read(key, { offset: 0, length: 3 })).byteLength, 3);
     });
 
+    it("removes no object as a leftover, however old", async () => {
+      const key = await stored(blobs, Buffer.from("kept"));
+      assert.equal(await blobs.removeLeftovers(new Date(Date.now() + 3600_000)), 0);
+      assert.equal((await blobs.stat(key))?.byteLength, 4);
+    });
+
     it("checks, and shows nothing of that", async () => {
       await blobs.check();
       const everything = await listed(blobs);

@@ -19,6 +19,8 @@ export interface TestS3 {
   readonly killGateway?: () => Promise<void>;
   /** Starts it again on the same port, with the objects it had. */
   readonly startGateway?: () => Promise<void>;
+  /** Runs radosgw-admin; the user is `test`. */
+  readonly administer?: (...args: readonly string[]) => Promise<void>;
   /** Ends the server and removes what it kept. */
   readonly stop: () => Promise<void>;
 }
@@ -79,6 +81,7 @@ async function startCeph(region: string): Promise<TestS3> {
         running = gateway();
         await awaitAnswer(endpoint, running);
       },
+      administer: (...args) => ceph.run("radosgw-admin", args),
       stop: () => ceph.end(),
     };
   } catch (error) {
