@@ -14,6 +14,7 @@ import type { Columns, CommitOutcome, InstanceRecord } from "./catalog-records.t
 import { lockForReplacement, makeWay } from "./catalog-replace.ts";
 import { retried } from "./retry.ts";
 import { differences } from "./study-conflicts.ts";
+import { undoneUnlessFinished } from "./undone.ts";
 
 /** How to commit. */
 export interface CommitOptions {
@@ -32,6 +33,7 @@ export interface CommitOptions {
  * Makes `records` existent in one transaction. Rows are always taken in the order of their UIDs (studies, then series,
  * then instances), so that processes that write the same series wait for each other and never deadlock.
  * @param knownTags the list of query tags as this process knows it; brought up to date when it is old
+ * @throws Undone when it is certain that no row was written
  */
 export function commitInstances(
   knex: Knex,
@@ -39,7 +41,15 @@ export function commitInstances(
   knownTags: KnownTags,
   options: CommitOptions = {},
 ): Promise<CommitOutcome[]> {
-  return retried(() => knex.transaction((trx) => commitRecords(trx, records, knownTags, options)));
+  return undoneUnlessFinished((finished) =>
+    retried(() =>
+      knex.transaction(async (trx) => {
+        const outcomes = await commitRecords(trx, records, knownTags, options);
+        finished();
+        return outcomes;
+      }),
+    ),
+  );
 }
 
 /** As `commitInstances`, in the transaction of the caller, who runs it again when a row was gone or a lock refused. */

@@ -1,5 +1,6 @@
 /** The driver's errors as ours, so that every door can answer them. */
 import { ArchiveError } from "../server/errors.ts";
+import { Undone } from "./undone.ts";
 
 /** Codes of PostgreSQL (Appendix A, "PostgreSQL Error Codes") and of the system: the same may work when tried later. */
 const unavailable =
@@ -21,10 +22,13 @@ export async function databaseError<Result>(work: () => Promise<Result>): Promis
   }
 }
 
-function toArchiveError(error: unknown): unknown {
-  if (error instanceof ArchiveError || !(error instanceof Error)) return error;
+function toArchiveError(thrown: unknown): unknown {
+  // The cause of ours is what was thrown, so that it still tells that nothing was written.
+  const error = thrown instanceof Undone ? thrown.cause : thrown;
+  if (error instanceof ArchiveError || !(error instanceof Error)) return thrown;
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
-  if (code === diskFull) return new ArchiveError("storage-full", "The disk of the database is full.", { cause: error });
-  if (!unavailable.test(code) && !lostConnection.test(error.message)) return error;
-  return new ArchiveError("database-unavailable", "The database does not answer.", { cause: error });
+  if (code === diskFull)
+    return new ArchiveError("storage-full", "The disk of the database is full.", { cause: thrown });
+  if (!unavailable.test(code) && !lostConnection.test(error.message)) return thrown;
+  return new ArchiveError("database-unavailable", "The database does not answer.", { cause: thrown });
 }

@@ -74,7 +74,7 @@ export function createNonPatientStore(
         bulkData: Object.keys(bulkData).length === 0 ? undefined : bulkData,
       };
       const duplicate = await nonPatient.insert(described).catch(async (error: unknown) => {
-        await orphans.doubt(blobKey);
+        await orphans.doubt(blobKey, error);
         throw error;
       });
       const warnings = file.warnings.map(({ message }) => message);

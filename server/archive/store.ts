@@ -84,7 +84,7 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
       const described = record({ blobKey, byteLength, sha256: reading.sha256() });
       const instance = { ...described, origin: options.origin };
       const outcome = await commits.commit(instance).catch(async (error: unknown) => {
-        await orphans.doubt(blobKey);
+        await orphans.doubt(blobKey, error);
         throw error;
       });
       if (outcome.status !== "duplicate") {

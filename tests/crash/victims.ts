@@ -178,8 +178,14 @@ function openEmbedded(): Promise<Scene> {
     const { evidence, settings: own } = filesIn(all);
     const settings = { ...always, ...own };
     const { url, fault } = await serve(all, settings);
-    const kill = () => killPostmaster(path.join(settings.DATA_DIR, "postgres"));
-    return { url, fault, settings, evidence, kill, revive: async () => undefined };
+    const folder = path.join(settings.DATA_DIR, "postgres");
+    let killed = 0;
+    const kill = async () => {
+      killed = await killPostmaster(folder);
+    };
+    // Sessions outlive their postmaster for a moment: only another one is the way back.
+    const revive = async () => void (await livingPostmaster(folder, killed));
+    return { url, fault, settings, evidence, kill, revive };
   });
 }
 
@@ -207,16 +213,19 @@ function filesIn({ folder }: Props) {
   return { settings: { DATA_DIR: data }, evidence: folderEvidence(path.join(data, "objects")) };
 }
 
-/** By the number in postmaster.pid, which is written before it answers. */
-async function killPostmaster(folder: string): Promise<void> {
+async function killPostmaster(folder: string): Promise<number> {
+  const pid = await livingPostmaster(folder);
+  process.kill(pid, "SIGKILL");
+  return pid;
+}
+
+/** The number of the process that accepts sessions, by postmaster.pid; another one than `but`. */
+async function livingPostmaster(folder: string, but = 0): Promise<number> {
   const file = path.join(folder, "cluster", "postmaster.pid");
-  for (let attempt = 0; attempt < 200; attempt += 1) {
+  for (let attempt = 0; attempt < 1200; attempt += 1) {
     const [pid = "", , , , , , , status = ""] = (await readFile(file, "utf8").catch(() => "")).split("\n");
-    if (/^\d+$/.test(pid) && status.trim() === "ready") {
-      process.kill(Number(pid), "SIGKILL");
-      return;
-    }
+    if (/^\d+$/.test(pid) && Number(pid) !== but && status.trim() === "ready") return Number(pid);
     await sleep(25);
   }
-  throw new Error("No PostgreSQL runs that could be killed.");
+  throw new Error("PostgreSQL does not run.");
 }

@@ -8,6 +8,8 @@ import { createArchive } from "../../server/archive/archive.ts";
 import { createLog } from "../../server/log.ts";
 import { openFileBlobs } from "../../storage/blobs-file.ts";
 import { createCatalog } from "../../storage/catalog.ts";
+import { connectDatabase } from "../../storage/database.ts";
+import { startForwarder } from "../support/forwarder.ts";
 import { instanceFile } from "../support/instances.ts";
 import { testDatabase } from "../support/postgres.ts";
 
@@ -54,5 +56,31 @@ describe("a store whose commit fails", () => {
       rows.map(({ blob_key }) => blob_key),
     );
     assert.deepEqual(await knex("sweep"), []);
+  });
+
+  it("leaves no object when the database was never asked to commit", async (t) => {
+    const database = await testDatabase();
+    const folder = await mkdtemp(path.join(tmpdir(), "noctis-orphans-"));
+    const direct = new URL(database.url);
+    const forwarder = await startForwarder(Number(direct.port));
+    direct.port = String(forwarder.port);
+    const knex = await connectDatabase({ url: direct.href });
+    t.after(async () => {
+      await knex.destroy();
+      await forwarder.close();
+      await database.drop();
+      await rm(folder, { recursive: true, force: true });
+    });
+    const blobs = await openFileBlobs({ folder });
+    const archive = createArchive({ blobs, catalog: createCatalog(knex), log: createLog("silent") });
+    async function* body(bytes: Buffer) {
+      yield bytes;
+    }
+    await forwarder.close();
+    const refused = await archive.store(body(instanceFile().bytes));
+    assert.equal(refused.status === "failed" && refused.error.code, "database-unavailable");
+    for await (const { key } of blobs.list()) assert.fail(`${key} stays`);
+    await forwarder.open(Number(new URL(database.url).port));
+    assert.equal((await archive.store(body(instanceFile().bytes))).status, "stored");
   });
 });
