@@ -77,6 +77,17 @@ describe("blobs: S3 only", s3Requirement(), () => {
     await blobs.close();
   });
 
+  it("keeps nothing whose bytes are not those of the hash when they arrive", async () => {
+    const blobs = await openS3Blobs({ ...s3, bucket: freshBucket() });
+    const key = freshKey();
+    await unavailable(
+      blobs.put(oneChunk("bytes"), { key, metadata: () => ({ sha256: "0".repeat(64) }) }),
+      /does not work/,
+    );
+    assert.equal(await blobs.stat(key), undefined);
+    await blobs.close();
+  });
+
   it("survives a gateway that is killed and comes back", async (t) => {
     if (s3.killGateway === undefined || s3.startGateway === undefined) return t.skip("the server is not ours");
     const blobs = await openS3Blobs({ ...s3, bucket: freshBucket() });
