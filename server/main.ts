@@ -1,4 +1,5 @@
 /** The process: settings, server, signals. */
+import "./threads.ts";
 import { ConfigError, describeMistyped, loadConfig } from "./config.ts";
 import { ArchiveError } from "./errors.ts";
 import { createLog } from "./log.ts";

@@ -2,7 +2,7 @@
 import { ArchiveError, toArchiveError } from "../errors.ts";
 
 /** Parts that are being made durable while the next ones arrive. */
-const mostAtOnce = 8;
+const mostAtOnce = 16;
 
 /** A part that was not stored. */
 interface Failure {
