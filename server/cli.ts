@@ -20,6 +20,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: "see whether the database and the object store work",
     load: async () => (await import("./cli/check.ts")).checkCommand,
   },
+  verify: {
+    summary: "see whether every object is there and unharmed",
+    load: async () => (await import("./cli/verify.ts")).verifyCommand,
+  },
   config: {
     summary: "print the settings in force",
     load: async () => (await import("./cli/config.ts")).configCommand,

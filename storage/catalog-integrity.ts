@@ -80,6 +80,18 @@ export interface Fault {
   readonly resolution: string | null;
 }
 
+/** What the row of an instance says that a description of its bytes must say, too. */
+export interface DescribedObject {
+  readonly studyInstanceUid: string;
+  readonly seriesInstanceUid: string;
+  readonly sopInstanceUid: string;
+  readonly transferSyntaxUid: string;
+  readonly dataSetOffset: number;
+  /** DICOM JSON, raw deflate. */
+  readonly metadata: Buffer;
+  readonly frameTable: Buffer | null;
+}
+
 /** Which faults to list. */
 export interface FaultPage {
   /** At most so many. */
@@ -88,6 +100,7 @@ export interface FaultPage {
   readonly after: number;
   readonly state: "open" | "resolved";
   readonly kind?: FaultKind | undefined;
+  readonly studyInstanceUid?: string | undefined;
 }
 
 /** Every method throws ArchiveError `database-unavailable` when PostgreSQL does not answer. */
@@ -103,6 +116,8 @@ export interface IntegrityCatalog {
   heldAt(keys: readonly string[]): Promise<readonly NamedObject[]>;
   heldBySopInstance(uids: readonly string[]): Promise<readonly NamedObject[]>;
   heldOfStudy(studyInstanceUid: string, after: string, limit: number): Promise<readonly NamedObject[]>;
+  /** What the row of an instance says of it; undefined when no such row names the object. */
+  describedAt(key: string): Promise<DescribedObject | undefined>;
   /** Those of `keys` that neither a row nor the list of the sweep names. */
   unknownKeys(keys: readonly string[]): Promise<readonly string[]>;
   /** Whether an instance with these bytes was deleted, as far as the feed of changes goes back. */
@@ -116,7 +131,7 @@ export interface IntegrityCatalog {
   saveRun(id: number, progress: RunProgress, finished?: boolean): Promise<void>;
 
   /** Notes faults; tells the keys of those that were not known. */
-  noteFaults(runId: number | undefined, faults: readonly NewFault[]): Promise<ReadonlySet<string>>;
+  noteFaults(runId: number | null, faults: readonly NewFault[]): Promise<ReadonlySet<string>>;
   /** Open faults of a range of keys. */
   openFaults(range: KeyRange): Promise<readonly Pick<Fault, "key" | "kind">[]>;
   /** The open faults of these keys are none any more. */
@@ -137,6 +152,7 @@ export function createIntegrityCatalog(knex: Knex): IntegrityCatalog {
     heldAt: (keys) => databaseError(() => heldAt(knex, keys)),
     heldBySopInstance: (uids) => databaseError(() => heldBySopInstance(knex, uids)),
     heldOfStudy: (study, after, limit) => databaseError(() => heldOfStudy(knex, study, after, limit)),
+    describedAt: (key) => databaseError(() => describedAt(knex, key)),
     unknownKeys: (keys) => databaseError(() => unknownKeys(knex, keys)),
     wasDeleted: (uid, sha256) => databaseError(() => wasDeleted(knex, uid, sha256)),
     beginRun: (kind, options) => databaseError(() => beginRun(knex, kind, options)),
@@ -169,6 +185,21 @@ async function countHeld(knex: Knex): Promise<number> {
     ),
   });
   return Number(counted?.count ?? 0);
+}
+
+async function describedAt(knex: Knex, key: string): Promise<DescribedObject | undefined> {
+  const instances = knex("instance")
+    .join("series", "series.id", "series_id")
+    .join("study", "study.id", "series.study_id");
+  return await instances.where("blob_key", key).first({
+    studyInstanceUid: "study_instance_uid",
+    seriesInstanceUid: "series_instance_uid",
+    sopInstanceUid: "sop_instance_uid",
+    transferSyntaxUid: "transfer_syntax_uid",
+    dataSetOffset: "data_set_offset",
+    metadata: "metadata",
+    frameTable: "frame_table",
+  });
 }
 
 async function unknownKeys(knex: Knex, keys: readonly string[]): Promise<string[]> {
@@ -226,7 +257,7 @@ async function saveRun(knex: Knex, id: number, progress: RunProgress, finished =
     });
 }
 
-async function noteFaults(knex: Knex, runId: number | undefined, faults: readonly NewFault[]): Promise<Set<string>> {
+async function noteFaults(knex: Knex, runId: number | null, faults: readonly NewFault[]): Promise<Set<string>> {
   if (faults.length === 0) return new Set();
   const { rows }: { rows: { key: string; is_new: boolean }[] } = await knex.raw(
     `insert into integrity_fault
@@ -237,7 +268,7 @@ async function noteFaults(knex: Knex, runId: number | undefined, faults: readonl
        set kind = excluded.kind, detail = excluded.detail, holder = excluded.holder, run_id = excluded.run_id,
          last_seen_at = clock_timestamp()
      returning blob_key as key, xmax = 0 as is_new`,
-    [runId ?? null, JSON.stringify(faults.map(documentOf))],
+    [runId, JSON.stringify(faults.map(documentOf))],
   );
   return new Set(rows.filter((row) => row.is_new).map(({ key }) => key));
 }
@@ -256,15 +287,18 @@ async function openFaults(knex: Knex, { from, to }: KeyRange): Promise<Pick<Faul
 }
 
 async function resolveFaults(knex: Knex, keys: readonly string[], resolution: string): Promise<void> {
+  if (keys.length === 0) return;
   await knex("integrity_fault")
     .whereIn("blob_key", [...keys])
     .whereNull("resolved_at")
     .update({ resolved_at: knex.fn.now(), resolution });
 }
 
-async function listFaults(knex: Knex, { limit, after, state, kind }: FaultPage): Promise<Fault[]> {
+async function listFaults(knex: Knex, page: FaultPage): Promise<Fault[]> {
+  const { limit, after, state, kind, studyInstanceUid } = page;
   const faults = knex("integrity_fault").where("id", ">", after).orderBy("id").limit(limit);
   if (kind !== undefined) void faults.where("kind", kind);
+  if (studyInstanceUid !== undefined) void faults.where("study_instance_uid", studyInstanceUid);
   void (state === "open" ? faults.whereNull("resolved_at") : faults.whereNotNull("resolved_at"));
   return await faults.select({
     id: "id",

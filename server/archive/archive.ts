@@ -10,6 +10,7 @@ import { createFileSet, type FileSetEntry, type FileSetOptions } from "./file-se
 import { createCheck } from "./readiness.ts";
 import { createRemove, type Removal, type RemovalPage, type Restored, type RestoreRequest } from "./remove.ts";
 import { createLocate, type InstanceUids } from "./locate.ts";
+import { createIntegrity, type Integrity } from "./integrity.ts";
 import { createNonPatient, type NonPatient } from "./non-patient.ts";
 import { parseQuery, type Query, type QueryParameters, type SearchScope } from "./query.ts";
 import { createQueryTags, type QueryTags } from "./query-tags.ts";
@@ -28,6 +29,7 @@ import { ArchiveError } from "../errors.ts";
 import { createStore, type DuplicatePolicy, type StoreLog, type StoreOptions, type StoreOutcome } from "./store.ts";
 import { createStoreParts, type StorePart, type StorePartsOptions } from "./store-parts.ts";
 import { createSweep } from "./sweep.ts";
+import type { VerifyLog } from "./verify-faults.ts";
 import { createWebhooks, type Webhooks } from "./webhooks.ts";
 
 /** What a client can cause is thrown as ArchiveError; `store` gives it as an outcome instead. */
@@ -97,6 +99,9 @@ export interface Archive {
   /** Attributes that are made searchable beside those of the table. */
   readonly queryTags: QueryTags;
 
+  /** Whether every row has its object, every object its row, and every byte is what was stored. */
+  readonly integrity: Integrity;
+
   /** Makes what older versions stored findable by fuzzy matching; ends soon after `signal` aborts. */
   fillNameKeys(signal: AbortSignal): Promise<void>;
 
@@ -110,7 +115,7 @@ export type UrlOf = (path: string) => string;
 export interface ArchiveOptions {
   readonly blobs: Blobs;
   readonly catalog: Catalog;
-  readonly log: StoreLog;
+  readonly log: StoreLog & VerifyLog;
   /** What happens when UIDs are stored again; default `keep`. */
   readonly duplicates?: DuplicatePolicy;
   /** Days that removed instances can be restored; default 7. */
@@ -156,6 +161,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     conflicts: createConflicts(catalog.conflicts),
     nonPatient: createNonPatient(blobs, catalog, log),
     queryTags,
+    integrity: createIntegrity(blobs, catalog, log),
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),
     check: createCheck(blobs, catalog),
   };
