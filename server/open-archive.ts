@@ -10,6 +10,7 @@ import { connectDatabase } from "../storage/database.ts";
 import { migrate } from "../storage/migrate.ts";
 import { joinEmbeddedPostgres, startEmbeddedPostgres } from "../storage/postgres-embedded.ts";
 import { type Archive, createArchive } from "./archive/archive.ts";
+import { readStudyMatch } from "./archive/study-match.ts";
 import type { Config } from "./config.ts";
 import { makeDataFolder } from "./data-folder.ts";
 import type { Log } from "./log.ts";
@@ -69,7 +70,7 @@ export async function openArchive(config: Config, log: Log, options: OpenOptions
     const { knex, blobs } = storage;
     const applied = await migrate(knex);
     if (applied.length > 0) log.info({ migrations: applied }, "migrations applied");
-    const catalog = createCatalog(knex);
+    const catalog = createCatalog(knex, (query) => readStudyMatch(query));
     const { DUPLICATES: duplicates, REMOVED_KEEP_DAYS: removedKeepDays, CHANGES_KEEP_DAYS: changesKeepDays } = config;
     const archive = createArchive({ blobs, catalog, log, duplicates, removedKeepDays, changesKeepDays });
     return { ...storage, archive, withLock: catalog.withLock };

@@ -9,6 +9,7 @@ import {
 } from "./catalog-query-tag-values.ts";
 import { compareAnew, type ConflictingInstance, forgetSettled, noteConflicts } from "./catalog-conflicts.ts";
 import type { DescribeLevels } from "./catalog-describe.ts";
+import { type HoldName, holdOn, lockHolds, type ReadStudyMatch } from "./catalog-held.ts";
 import { distinct, instanceKey, known, resolveSeries, seriesKey, type SeriesKey, values } from "./catalog-entities.ts";
 import type { Columns, CommitOutcome, InstanceRecord } from "./catalog-records.ts";
 import { lockForReplacement, makeWay } from "./catalog-replace.ts";
@@ -21,10 +22,12 @@ export interface CommitOptions {
   /** What the change of an instance that was not there is called; default `create`. */
   readonly action?: "create" | "restore";
   /**
-   * When given, an instance takes the place of one that has its UIDs and other bytes; that one can be restored for so
-   * many days. Otherwise what is there stays.
+   * When given, an instance takes the place of one that has its UIDs and other bytes, unless a hold protects that;
+   * it can be restored for so many days. Otherwise what is there stays.
    */
   readonly replaceKeepingDays?: number | undefined;
+  /** Reads the queries of holds. */
+  readonly readMatch?: ReadStudyMatch;
   /** Reads what instances say of their study: of those that come back, and of all when another one describes it. */
   readonly describe?: DescribeLevels;
 }
@@ -74,11 +77,11 @@ async function commitOnce(
   trx: Knex.Transaction,
   records: readonly InstanceRecord[],
   knownTags: KnownTags,
-  { action = "create", replaceKeepingDays, describe }: CommitOptions,
+  { action = "create", replaceKeepingDays: keepDays, readMatch, describe }: CommitOptions,
 ): Promise<CommitOutcome[]> {
   const series = await resolveSeries(trx, records);
   const seriesOf = (record: InstanceRecord) => known(series, seriesKey(record));
-  if (replaceKeepingDays !== undefined)
+  if (keepDays !== undefined)
     await lockForReplacement(
       trx,
       [...series.values()].map(({ id }) => id),
@@ -90,11 +93,19 @@ async function commitOnce(
   const replaced = new Set<InstanceRecord>();
   /** Those of them that describe their study from now on. */
   const redescribed = new Set<InstanceRecord>();
-  if (replaceKeepingDays !== undefined) {
+  const holds = new Map<InstanceRecord, HoldName>();
+  if (keepDays !== undefined) {
     for (const record of records) {
-      const held = stored.get(`${seriesOf(record).id}/${record.instance.uid}`);
-      if (!held || held.blob_key === record.instance.blobKey || held.sha256.equals(record.instance.sha256)) continue;
-      const way = { seriesId: seriesOf(record).id, held: held.blob_key, keepDays: replaceKeepingDays };
+      const { id: seriesId, studyId } = seriesOf(record);
+      const there = stored.get(`${seriesId}/${record.instance.uid}`);
+      if (!there || there.blob_key === record.instance.blobKey || there.sha256.equals(record.instance.sha256)) continue;
+      await lockHolds(trx);
+      const hold = await holdOn(trx, { studyId }, readMatch);
+      if (hold) {
+        holds.set(record, hold);
+        continue;
+      }
+      const way = { seriesId, held: there.blob_key, keepDays };
       if (await makeWay(trx, record, way)) redescribed.add(record);
       replaced.add(record);
     }
@@ -127,7 +138,7 @@ async function commitOnce(
     // A commit whose answer was lost is tried again: the row is then this one's own.
     const held = known(stored, `${id}/${record.instance.uid}`);
     if (held.blob_key === record.instance.blobKey) return { status: "committed", differences: said() };
-    return { status: "duplicate", identical: held.sha256.equals(record.instance.sha256) };
+    return { status: "duplicate", identical: held.sha256.equals(record.instance.sha256), hold: holds.get(record) };
   });
 }
 

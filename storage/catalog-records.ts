@@ -1,4 +1,5 @@
 /** What the archive hands to the catalog to be made existent, and what became of it. */
+import type { HoldName } from "./catalog-held.ts";
 import type { QueryTagValues } from "./catalog-query-tag-values.ts";
 import type { QueryTag } from "./catalog-query-tags.ts";
 import type { Difference } from "./study-conflicts.ts";
@@ -51,5 +52,8 @@ export type CommitOutcome =
   | { readonly status: "committed"; readonly differences: readonly Difference[] }
   /** It has taken the place of an instance with the same UIDs and other bytes. */
   | { readonly status: "replaced"; readonly differences: readonly Difference[] }
-  /** An instance with the same UIDs was there and stays; `identical` when its SHA-256 is the same. */
-  | { readonly status: "duplicate"; readonly identical: boolean };
+  /**
+   * An instance with the same UIDs was there and stays; `identical` when its SHA-256 is the same, `hold` when it would
+   * have been replaced if that did not protect it.
+   */
+  | { readonly status: "duplicate"; readonly identical: boolean; readonly hold?: HoldName | undefined };

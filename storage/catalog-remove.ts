@@ -2,6 +2,7 @@
 import type { Knex } from "knex";
 import { forgetSettled } from "./catalog-conflicts.ts";
 import { describeAnew, type DescribeLevels } from "./catalog-describe.ts";
+import { holdOn, lockHolds, type ReadStudyMatch, refuseHeld } from "./catalog-held.ts";
 import { moveOut, type RemovalReason } from "./catalog-move-out.ts";
 import { isHeld } from "./catalog-objects.ts";
 import { recheckSeries } from "./catalog-query-tag-values.ts";
@@ -29,6 +30,8 @@ export interface RemoveOptions {
   readonly keepDays: number;
   /** The door through which it was asked for. */
   readonly origin?: string | undefined;
+  /** Reads the queries of holds. */
+  readonly readMatch?: ReadStudyMatch;
   /** Describes what stays and was described by an instance that goes; absent: it keeps its description. */
   readonly describe?: DescribeLevels;
 }
@@ -48,6 +51,7 @@ const removalColumns = {
 /**
  * Removes the instances that `selector` names in one transaction, with the series and the study that become empty.
  * Undefined when there are none. Rows are locked in the order in which commits lock them: study, series, instances.
+ * @throws ArchiveError `held`
  */
 export function removeInstances(knex: Knex, selector: Selector, options: RemoveOptions): Promise<Removal | undefined> {
   return retried(() => knex.transaction((trx) => removeIn(trx, selector, options)));
@@ -56,7 +60,7 @@ export function removeInstances(knex: Knex, selector: Selector, options: RemoveO
 async function removeIn(
   trx: Knex.Transaction,
   selector: Selector,
-  { keepDays, origin, describe }: RemoveOptions,
+  { keepDays, origin, readMatch, describe }: RemoveOptions,
 ): Promise<Removal | undefined> {
   const { studyInstanceUid, seriesInstanceUid } = selector;
   const study: { id: number } | undefined = await trx("study")
@@ -70,6 +74,7 @@ async function removeIn(
     .forUpdate()
     .select("id");
   const seriesIds = series.map(({ id }) => id);
+  await refuseHeld(trx, { studyId: study.id }, readMatch);
   const moved = await moveOut(trx, { why: "deleted", selector, seriesIds, keepDays, origin });
   if (!moved) return undefined;
   const touched = [...moved.counts.keys()];
@@ -105,18 +110,22 @@ export async function lockRemoval(trx: Knex.Transaction, id: number): Promise<Re
   return trx("removal").where("id", id).whereRaw("kept_until > now()").forUpdate().first(removalColumns);
 }
 
-/** Forgets a removal; its objects are swept. False when there is none. */
-export function purgeRemoval(knex: Knex, id: number): Promise<boolean> {
+/** Forgets a removal; its objects are swept. False when there is none. @throws ArchiveError `held` */
+export function purgeRemoval(knex: Knex, id: number, readMatch?: ReadStudyMatch): Promise<boolean> {
   return knex.transaction(async (trx) => {
     const locked = await trx("removal").where("id", id).forUpdate().first("id");
     if (!locked) return false;
+    await refuseHeld(trx, { removalId: id }, readMatch);
     await forget(trx, id);
     return true;
   });
 }
 
-/** Forgets one removal that cannot be restored any more; false when there is none left. */
-export function purgeExpired(knex: Knex): Promise<boolean> {
+/**
+ * Forgets one removal that cannot be restored any more; false when there is none left. What a hold protects can be
+ * restored for another day instead, again and again, until the hold is over.
+ */
+export function purgeExpired(knex: Knex, readMatch?: ReadStudyMatch): Promise<boolean> {
   return knex.transaction(async (trx) => {
     const expired: { id: number } | undefined = await trx("removal")
       .whereRaw("kept_until <= now()")
@@ -125,6 +134,13 @@ export function purgeExpired(knex: Knex): Promise<boolean> {
       .skipLocked()
       .first("id");
     if (!expired) return false;
+    await lockHolds(trx);
+    if (await holdOn(trx, { removalId: expired.id }, readMatch)) {
+      await trx("removal")
+        .where("id", expired.id)
+        .update({ kept_until: trx.raw("now() + interval '1 day'") });
+      return true;
+    }
     await forget(trx, expired.id);
     return true;
   });

@@ -1,6 +1,7 @@
 /** Restore: what was removed is committed again, as it was. */
 import type { Knex } from "knex";
 import { commitRecords } from "./catalog-commit.ts";
+import { held } from "./catalog-held.ts";
 import { type DocumentColumns, documentColumns } from "./catalog-move-out.ts";
 import type { KnownTags, ReadTagValues } from "./catalog-query-tag-values.ts";
 import type { Columns, CommitOutcome, EntityRecord, InstanceRecord } from "./catalog-records.ts";
@@ -17,7 +18,7 @@ export interface Restored {
 }
 
 /** How to restore. */
-export interface RestoreOptions extends Pick<RemoveOptions, "keepDays" | "origin" | "describe"> {
+export interface RestoreOptions extends Pick<RemoveOptions, "keepDays" | "origin" | "describe" | "readMatch"> {
   /** Whether instances may come back into a study that is another patient's now; otherwise nothing is restored. */
   readonly otherPatient?: boolean;
   /** Reads what query tags ask for, so that what comes back is found by them at once. */
@@ -54,7 +55,7 @@ const pageSize = 100;
 
 /**
  * Restores a removal in one transaction; undefined when there is none, or none any more. An instance that another one
- * replaced comes back in its place, and that one can be restored in turn. @throws ArchiveError `other-patient`
+ * replaced comes back in its place, and that one can be restored in turn. @throws ArchiveError `other-patient`, `held`
  */
 export function restoreRemoval(
   knex: Knex,
@@ -85,8 +86,10 @@ async function restoreIn(
     const outcomes = await commitRecords(trx, records, knownTags, {
       action: "restore",
       replaceKeepingDays,
+      ...(options.readMatch && { readMatch: options.readMatch }),
       ...(options.describe && { describe: options.describe }),
     });
+    refuseHeld(outcomes);
     if (options.otherPatient !== true) refuseOtherPatient(outcomes);
     const back = page.filter((_, index) => outcomes[index]?.status !== "duplicate");
     await trx("removed_instance")
@@ -102,6 +105,11 @@ async function restoreIn(
   if (stillRemoved.length === 0) await trx("removal").where("id", id).delete();
   else await trx("removal").where("id", id).update({ instance_count: stillRemoved.length });
   return { restored, stillRemoved };
+}
+
+/** What is there instead would go. @throws ArchiveError `held` */
+function refuseHeld(outcomes: readonly CommitOutcome[]): void {
+  for (const outcome of outcomes) if (outcome.status === "duplicate" && outcome.hold) throw held(outcome.hold);
 }
 
 /** A study may have been stored meanwhile under the UID of one that was removed. @throws ArchiveError `other-patient` */

@@ -18,7 +18,8 @@ export function restricted(query: Knex.QueryBuilder, { text, bindings }: Sql): K
   );
 }
 
-function conditionSql(condition: Condition): Sql {
+/** What `condition` says of the rows of the tables. */
+export function conditionSql(condition: Condition): Sql {
   if ("nothing" in condition) return { text: "false", bindings: [] };
   if ("queryTag" in condition) return tagSql(condition);
   if ("modalitiesInStudy" in condition) return modalitySql(condition.modalitiesInStudy);

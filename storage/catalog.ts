@@ -4,6 +4,8 @@ import { type ChangeCatalog, createChangeCatalog } from "./catalog-changes.ts";
 import { commitInstances, type CommitOptions } from "./catalog-commit.ts";
 import { type CommitmentCatalog, createCommitmentCatalog } from "./catalog-commitment.ts";
 import { type ConflictCatalog, createConflictCatalog } from "./catalog-conflict-list.ts";
+import type { ReadStudyMatch } from "./catalog-held.ts";
+import { createHoldCatalog, type HoldCatalog } from "./catalog-holds.ts";
 import { createRemovalCatalog, type RemovalCatalog } from "./catalog-removals.ts";
 import { createIntegrityCatalog, type IntegrityCatalog } from "./catalog-integrity.ts";
 import { createLocks, type WithLock } from "./catalog-locks.ts";
@@ -40,7 +42,10 @@ import { databaseError } from "./database-error.ts";
 /** Every method throws ArchiveError `database-unavailable` when PostgreSQL does not answer. */
 export interface Catalog {
   /** Makes the instances existent in one transaction; outcomes in the order of `records`. */
-  commit(records: readonly InstanceRecord[], options?: CommitOptions): Promise<readonly CommitOutcome[]>;
+  commit(
+    records: readonly InstanceRecord[],
+    options?: Omit<CommitOptions, "readMatch">,
+  ): Promise<readonly CommitOutcome[]>;
   /** The matches of a search in its order; the first page of them is read already. */
   search(search: Search): Promise<SearchResult>;
   /** The series that `selector` names, without their instances. */
@@ -74,6 +79,8 @@ export interface Catalog {
   readonly removals: RemovalCatalog;
   /** What instances say otherwise than their studies. */
   readonly conflicts: ConflictCatalog;
+  /** What protects studies against removal. */
+  readonly holds: HoldCatalog;
   /** Instances that belong to no patient. */
   readonly nonPatient: NonPatientCatalog;
   /** Storage commitment. */
@@ -98,11 +105,15 @@ export interface QueryTagCatalog {
   indexBatch(read: ReadTagValues): Promise<boolean>;
 }
 
-/** The catalog over an open pool. */
-export function createCatalog(knex: Knex): Catalog {
+/**
+ * The catalog over an open pool.
+ * @param readMatch reads the queries of holds; without it each of them protects everything
+ */
+export function createCatalog(knex: Knex, readMatch?: ReadStudyMatch): Catalog {
   const known: KnownTags = { revision: -1, tags: [] };
   return {
-    commit: (records, options) => databaseError(() => commitInstances(knex, records, known, options)),
+    commit: (records, options) =>
+      databaseError(() => commitInstances(knex, records, known, { ...options, ...(readMatch && { readMatch }) })),
     search: (search) => searchCatalog(knex, search),
     findSeries: (selector) => databaseError(() => findSeries(knex, selector)),
     findInstances: (selector, series) => findInstances(knex, selector, series),
@@ -122,7 +133,8 @@ export function createCatalog(knex: Knex): Catalog {
     nameKeys: createNameKeysCatalog(knex),
     changes: createChangeCatalog(knex),
     webhooks: createWebhookCatalog(knex),
-    removals: createRemovalCatalog(knex, known),
+    removals: createRemovalCatalog(knex, known, readMatch),
+    holds: createHoldCatalog(knex, readMatch),
     conflicts: createConflictCatalog(knex),
     nonPatient: createNonPatientCatalog(knex),
     commitments: createCommitmentCatalog(knex),

@@ -8,6 +8,7 @@ import { createWebhookDelivery } from "./deliver-webhooks.ts";
 import { fillNameKeys } from "./fill-name-keys.ts";
 import { createFileSet, type FileSetEntry, type FileSetOptions } from "./file-set.ts";
 import { createCheck } from "./readiness.ts";
+import { createHolds, type Holds } from "./holds.ts";
 import { createRemove, type Removal, type RemovalPage, type Restored, type RestoreRequest } from "./remove.ts";
 import { createLocate, type InstanceUids } from "./locate.ts";
 import { createIntegrity, type Integrity } from "./integrity.ts";
@@ -71,6 +72,8 @@ export interface Archive {
   restore(removalId: number, request?: RestoreRequest): Promise<Restored>;
   /** Forgets what a removal took, for good. */
   purge(removalId: number): Promise<void>;
+  /** What protects studies against every removal. */
+  readonly holds: Holds;
   /** Forgets what cannot be restored any more, and removes the objects that nothing needs. */
   sweep(signal: AbortSignal): Promise<void>;
   /** Removes what stores have left half done whose process ended a day ago. */
@@ -147,6 +150,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     ...retrieve,
     fileSet: createFileSet(retrieve),
     ...createRemove(catalog, { keepDays: removedKeepDays, sweep }),
+    holds: createHolds(catalog),
     sweep,
     removeLeftovers: async () => {
       const count = await blobs.removeLeftovers(new Date(Date.now() - leftAfter));

@@ -38,7 +38,7 @@ export interface RemoveSettings {
 export function createRemove({ removals }: Pick<Catalog, "removals">, settings: RemoveSettings) {
   const { keepDays, sweep } = settings;
   return {
-    /** Removes a study, a series or an instance. @throws ArchiveError `no-such-study`, `no-such-series`, `no-such-instance` */
+    /** Removes a study, a series or an instance. @throws ArchiveError `held`, `no-such-study`, `no-such-series`, `no-such-instance` */
     remove: async (uids: ResourceUids, origin?: string): Promise<Removal> => {
       const removal = await removals.remove(uids, { keepDays, origin, describe: describeLevels });
       if (!removal) throw absent(uids);
@@ -48,7 +48,7 @@ export function createRemove({ removals }: Pick<Catalog, "removals">, settings: 
     /** What can be restored, newest removal first. */
     removals: ({ limit, before }: RemovalPage): Promise<readonly Removal[]> => removals.list(limit, before),
 
-    /** Brings back what a removal took. @throws ArchiveError `no-such-removal`, `other-patient` */
+    /** Brings back what a removal took. @throws ArchiveError `held`, `no-such-removal`, `other-patient` */
     restore: async (removalId: number, { origin, otherPatient = false }: RestoreRequest = {}): Promise<Restored> => {
       const options = {
         keepDays,
@@ -62,7 +62,7 @@ export function createRemove({ removals }: Pick<Catalog, "removals">, settings: 
       return restored;
     },
 
-    /** Forgets what a removal took, and its objects, for good. @throws ArchiveError `no-such-removal` */
+    /** Forgets what a removal took, and its objects, for good. @throws ArchiveError `held`, `no-such-removal` */
     purge: async (removalId: number): Promise<void> => {
       if (!(await removals.purge(removalId))) throw noSuchRemoval();
       // Objects that cannot be removed now are on the list of the next sweep.

@@ -1,6 +1,7 @@
 /** Store: bytes to the object store while their header is scanned, then one commit, then the outcome. */
 import type { BlobMetadata, Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
+import { holdSentence } from "../../storage/catalog-held.ts";
 import { isOtherPatient, sentenceOf } from "../../storage/study-conflicts.ts";
 import type { ScannedFile } from "../dicom/part10.ts";
 import type { Uid } from "../dicom/uid.ts";
@@ -56,6 +57,7 @@ export interface StoreLog {
 const refusals = {
   different:
     "An instance with the same UIDs and other content is stored already; it was kept, and this one was not stored (DUPLICATES=keep).",
+  held: "What is stored was kept, and this instance, with the same UIDs and other content, was not stored.",
   rejected: "An instance with the same UIDs is stored already; this one was not stored (DUPLICATES=reject).",
 } as const;
 
@@ -98,6 +100,7 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
       }
       await orphans.remove(blobKey);
       if (duplicates === "reject") throw new ArchiveError("refused-duplicate", refusals.rejected);
+      if (outcome.hold) throw new ArchiveError("different-duplicate", `${holdSentence(outcome.hold)} ${refusals.held}`);
       if (!outcome.identical) throw new ArchiveError("different-duplicate", refusals.different);
       return { status: "already-stored", ...identifiers, warnings: [] };
     } catch (cause) {

@@ -15,6 +15,7 @@ import {
 } from "./conflicts.ts";
 import { docsHandler } from "./docs-page.ts";
 import { live, ready } from "./health.ts";
+import { getHold, holdParams, listHolds, placeHold, releaseHold } from "./holds.ts";
 import { openApiHandler } from "./openapi.ts";
 import {
   nonPatientBulkData,
@@ -105,6 +106,7 @@ import {
   webhookRemoved,
   webhooksListed,
 } from "./transactions-changes.ts";
+import { holdPlaced, holdRead, holdReleased, holdsListed } from "./transactions-retention.ts";
 import { addWebhook, getWebhook, listDeliveries, listWebhooks, removeWebhook, webhookParams } from "./webhooks.ts";
 import { wadoUri } from "./wado-uri.ts";
 
@@ -186,6 +188,10 @@ export const routes: readonly Route[] = [
   ),
   route("POST", `${conflict}/acknowledge`, conflictParams, "Acknowledge it", conflictAcknowledged, acknowledgeConflict),
   route("POST", `${conflict}/reopen`, conflictParams, "Take that back", conflictRead, reopenConflict),
+  route("GET", "/api/holds", noParams, "List the holds", holdsListed, listHolds),
+  route("POST", "/api/holds", noParams, "Place a hold", holdPlaced, placeHold),
+  route("GET", "/api/holds/:hold", holdParams, "One hold", holdRead, getHold),
+  route("DELETE", "/api/holds/:hold", holdParams, "Release a hold", holdReleased, releaseHold),
 
   route("GET", "/api/changes", noParams, "What happened to instances, in order", changesRead, readChanges),
   route("GET", "/api/webhooks", noParams, "List the webhooks", webhooksListed, listWebhooks),

@@ -20,7 +20,7 @@ export const removed: Transaction = {
   area: "Delete",
   section: "delete",
   responseTypes: [],
-  statuses: [204, 404, ...anyArchive],
+  statuses: [204, 404, 409, ...anyArchive],
 };
 export const removalsListed: Transaction = {
   ...removed,
