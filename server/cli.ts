@@ -24,6 +24,14 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: "see whether every object is there and unharmed",
     load: async () => (await import("./cli/verify.ts")).verifyCommand,
   },
+  backup: {
+    summary: "copy the archive to another place, or verify the copy",
+    load: async () => (await import("./cli/backup.ts")).backupCommand,
+  },
+  restore: {
+    summary: "make an archive of a backup, or bring single objects back",
+    load: async () => (await import("./cli/restore.ts")).restoreCommand,
+  },
   config: {
     summary: "print the settings in force",
     load: async () => (await import("./cli/config.ts")).configCommand,

@@ -2,6 +2,8 @@
 import { isIP } from "node:net";
 import path from "node:path";
 import { z } from "zod";
+import { isClockTime } from "./archive/backup-schedule.ts";
+import { isKeepRule, keepForm } from "./archive/backup-keep.ts";
 import { mistypedNames } from "./config-names.ts";
 
 /** A whole number; one message for whatever it is not. */
@@ -53,6 +55,22 @@ function list(isValue: (text: string) => boolean, message: string) {
     .transform((text) => text.split(",").map((value) => value.trim()))
     .refine((values) => values.every(isValue), message);
 }
+
+/** Whether `text` names a place for backups: a folder, or a bucket. */
+export function isBackupTarget(text: string): boolean {
+  return text !== "" && (!/^[a-z\d]+:\/\//i.test(text) || bucketOf(text) !== undefined);
+}
+
+const backupTo = folder.refine(isBackupTarget, "must be a folder or of the form s3://BUCKET");
+
+/** The bucket of `s3://BUCKET`; undefined when the text is none of that form. */
+export function bucketOf(target: string): string | undefined {
+  const name = /^s3:\/\/([^/]+)\/?$/.exec(target)?.[1];
+  return bucket.safeParse(name).data;
+}
+
+const clockTimes = list((text) => isClockTime(text), "must be times of day such as 02:30, joined by comma");
+const keepRule = z.string().refine(isKeepRule, keepForm);
 
 function isOrigin(text: string): boolean {
   return text === "*" || (/^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text);
@@ -110,6 +128,17 @@ const schema = z.object({
   CHANGES_KEEP_DAYS: wholeNumber(1, 36_500)
     .optional()
     .describe("Days that the feed of changes is kept; unset: for ever."),
+  BACKUP_TO: backupTo
+    .optional()
+    .describe("Where backups go: a folder, or s3://BUCKET. noctis backup --to overrides it."),
+  BACKUP_AT: clockTimes
+    .optional()
+    .describe("Times of day, in the time zone of the server, at which it makes a backup; unset: never by itself."),
+  BACKUP_KEEP: keepRule.default("7d4w12m").describe("Of how many days, weeks and months the newest backup is kept."),
+  BACKUP_S3_ENDPOINT: web.optional().describe("Object store of BACKUP_TO=s3://BUCKET; unset: that of S3_ENDPOINT."),
+  BACKUP_S3_ACCESS_KEY: z.string().optional().describe("Its access key; unset: S3_ACCESS_KEY."),
+  BACKUP_S3_SECRET_KEY: z.string().optional().describe("Its secret key; unset: S3_SECRET_KEY."),
+  BACKUP_S3_REGION: z.string().optional().describe("Its region; unset: S3_REGION."),
   LOG_LEVEL: level.default("info").describe("Lowest level that is logged, as JSON lines on stdout."),
   STOP_TIMEOUT: wholeNumber(1, 3600).default(30).describe("Seconds that requests under way get when the server stops."),
 });

@@ -11,9 +11,12 @@ import { migrate } from "../storage/migrate.ts";
 import { joinEmbeddedPostgres, startEmbeddedPostgres } from "../storage/postgres-embedded.ts";
 import { type Archive, createArchive } from "./archive/archive.ts";
 import { readStudyMatch } from "./archive/study-match.ts";
+import type { BackupSettings } from "./archive/backups.ts";
+import { parseKeepRule } from "./archive/backup-keep.ts";
 import type { Config } from "./config.ts";
 import { makeDataFolder } from "./data-folder.ts";
 import type { Log } from "./log.ts";
+import { openBackupTarget } from "./open-backup.ts";
 
 /** Both memories, open. */
 export interface Storage {
@@ -32,13 +35,16 @@ export interface OpenArchive extends Storage {
 export interface OpenOptions {
   /** Whether to work beside a server that runs the embedded PostgreSQL already; otherwise that is an error. */
   readonly beside?: boolean;
+  /** What its connections to PostgreSQL call themselves; default `noctis`. */
+  readonly applicationName?: string;
 }
 
 /**
  * Opens what the settings name. The schema of the database is not touched.
  * @throws ArchiveError when PostgreSQL or the object store cannot be had: one sentence that says which
  */
-export async function openStorage(config: Config, log: Log, { beside = false }: OpenOptions = {}): Promise<Storage> {
+export async function openStorage(config: Config, log: Log, options: OpenOptions = {}): Promise<Storage> {
+  const { beside = false, applicationName } = options;
   const opened: (() => Promise<unknown>)[] = [];
   const close = async () => {
     for (let last = opened.pop(); last; last = opened.pop()) await last();
@@ -52,7 +58,12 @@ export async function openStorage(config: Config, log: Log, { beside = false }: 
       opened.push(() => postgres.stop());
       url = postgres.connectionString;
     }
-    const knex = await connectDatabase({ url, poolSize: config.DATABASE_POOL, log });
+    const knex = await connectDatabase({
+      url,
+      poolSize: config.DATABASE_POOL,
+      log,
+      ...(applicationName !== undefined && { applicationName }),
+    });
     opened.push(() => knex.destroy());
     const blobs = await openBlobs(config, log);
     opened.push(() => blobs.close());
@@ -72,12 +83,29 @@ export async function openArchive(config: Config, log: Log, options: OpenOptions
     if (applied.length > 0) log.info({ migrations: applied }, "migrations applied");
     const catalog = createCatalog(knex, (query) => readStudyMatch(query));
     const { DUPLICATES: duplicates, REMOVED_KEEP_DAYS: removedKeepDays, CHANGES_KEEP_DAYS: changesKeepDays } = config;
-    const archive = createArchive({ blobs, catalog, log, duplicates, removedKeepDays, changesKeepDays });
+    const archive = createArchive({
+      blobs,
+      catalog,
+      log,
+      duplicates,
+      removedKeepDays,
+      changesKeepDays,
+      backups: backupSettings(config, log),
+    });
     return { ...storage, archive, withLock: catalog.withLock };
   } catch (error) {
     await storage.close();
     throw error;
   }
+}
+
+function backupSettings(config: Config, log: Log): BackupSettings {
+  const { BACKUP_AT: times = [], BACKUP_KEEP: keep, BACKUP_TO: to } = config;
+  return {
+    times,
+    keep: parseKeepRule(keep),
+    openTarget: to === undefined ? undefined : () => openBackupTarget(config, log),
+  };
 }
 
 function openBlobs(config: Config, log: Log): Promise<Blobs> {

@@ -44,7 +44,7 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
 async function open(config: Config, log: Log, opened: Closing[]): Promise<string> {
   const { archive, withLock, close } = await openArchive(config, log);
   opened.push(close);
-  const background = startBackground(backgroundTasks(archive), withLock, log);
+  const background = startBackground(backgroundTasks(archive, log), withLock, log);
   opened.push(() => background.stop(config.STOP_TIMEOUT));
   if (!readManifest(viewerBuildFolder)) log.warn({}, "the viewer is not installed; install it with: npm run viewer");
   const viewer = createViewer({ buildFolder: viewerBuildFolder, appConfig: makeAppConfig({ dicomWebRoot }) });
@@ -60,7 +60,7 @@ async function open(config: Config, log: Log, opened: Closing[]): Promise<string
 }
 
 /** What is done when nobody asks. */
-function backgroundTasks(archive: Archive): readonly BackgroundTask[] {
+function backgroundTasks(archive: Archive, log: Log): readonly BackgroundTask[] {
   const { queryTags } = archive;
   return [
     { name: "commitments", everySeconds: 30, run: () => archive.finishAbandonedCommitments() },
@@ -71,8 +71,19 @@ function backgroundTasks(archive: Archive): readonly BackgroundTask[] {
     { name: "leftovers", everySeconds: 3600, run: () => archive.removeLeftovers() },
     // Goes on until the server stops; each webhook has a lock of its own.
     { name: "webhooks", everySeconds: 5, unlocked: true, run: (signal) => archive.deliverWebhooks(signal) },
+    { name: "backup", everySeconds: 30, run: (signal) => makeBackup(archive, log, signal) },
     { name: "changes", everySeconds: 3600, run: (signal) => archive.forgetOldChanges(signal) },
   ];
+}
+
+/** How a backup went is in its row; one that failed is due again after a while, which is no success. */
+async function makeBackup({ backups }: Archive, log: Log, signal: AbortSignal): Promise<void> {
+  try {
+    const report = await backups.makeIfDue(signal);
+    if (report) log.info({ snapshot: report.snapshot, objects: report.objects }, "a backup was made");
+  } catch (error) {
+    if (!signal.aborted) log.error({ err: error }, "a backup failed; it is tried again");
+  }
 }
 
 /** Why a port cannot be had, in words, by what the system says. */

@@ -102,6 +102,16 @@ export async function heldOfStudy(knex: Knex, study: string, after: string, limi
   return rows;
 }
 
+/** Every object that a row names, each once, in the order of its key: `key`, `sha256` in hexadecimal, `bytes`. */
+export function everyHeldSql(): string {
+  const each = listed.map(
+    ([table, { sha256, byteLength }]) =>
+      `select blob_key as key, encode(${sha256}, 'hex') as sha256, ${byteLength} as bytes from ${table}`,
+  );
+  return `select distinct on (key collate "C") key, sha256, bytes from (${each.join(" union all ")}) as held
+    order by key collate "C"`;
+}
+
 /** An SQL condition: a row names the object whose key is `column`. */
 export function isHeld(column: string): string {
   const each = listed.map(([table]) => `exists (select 1 from ${table} where ${table}.blob_key = ${column})`);

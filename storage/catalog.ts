@@ -1,5 +1,6 @@
 /** The catalog: every question that the archive asks PostgreSQL. Rows only; what they mean is the archive's business. */
 import type { Knex } from "knex";
+import { type BackupCatalog, createBackupCatalog } from "./catalog-backups.ts";
 import { type ChangeCatalog, createChangeCatalog } from "./catalog-changes.ts";
 import { commitInstances, type CommitOptions } from "./catalog-commit.ts";
 import { type CommitmentCatalog, createCommitmentCatalog } from "./catalog-commitment.ts";
@@ -87,6 +88,8 @@ export interface Catalog {
   readonly commitments: CommitmentCatalog;
   /** What verifications found. */
   readonly integrity: IntegrityCatalog;
+  /** What backups are made of, and how the last ones went. */
+  readonly backups: BackupCatalog;
   /** Resolves when PostgreSQL answers. */
   check(): Promise<void>;
 }
@@ -139,6 +142,7 @@ export function createCatalog(knex: Knex, readMatch?: ReadStudyMatch): Catalog {
     nonPatient: createNonPatientCatalog(knex),
     commitments: createCommitmentCatalog(knex),
     integrity: createIntegrityCatalog(knex),
+    backups: createBackupCatalog(knex),
     check: () => databaseError(async () => void (await knex.raw("select 1"))),
   };
 }

@@ -12,6 +12,8 @@ export interface DatabaseOptions {
   readonly poolSize?: number;
   /** Longest run of one statement, in milliseconds; default one minute. */
   readonly statementTimeout?: number;
+  /** What the connections call themselves; default `noctis`, which a restore takes for a server. */
+  readonly applicationName?: string;
   /** Hears of connections that fail later; none: nobody does. */
   readonly log?: StorageLog;
 }
@@ -37,13 +39,13 @@ const connectionFaults: Readonly<Record<string, string>> = {
  * server and the database, never the password.
  */
 export async function connectDatabase(options: DatabaseOptions): Promise<Knex> {
-  const { url, poolSize = 10, statementTimeout = 60_000, log } = options;
+  const { url, poolSize = 10, statementTimeout = 60_000, applicationName = "noctis", log } = options;
   const name = databaseName(url);
   const knex = knexModule.knex({
     client: "pg",
     connection: {
       connectionString: url,
-      application_name: "noctis",
+      application_name: applicationName,
       connectionTimeoutMillis: connectTime,
       statement_timeout: statementTimeout,
       keepAlive: true,

@@ -3,6 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import type { Knex } from "knex";
 import { ArchiveError } from "../server/errors.ts";
+import { readRestoreState } from "./restore-state.ts";
 
 /** Where the migrations stand: append-only files, applied in the order of their names. */
 const migrationsFolder = path.resolve(import.meta.dirname, "../migrations");
@@ -12,13 +13,27 @@ const migrationLock = "30796665482998885";
 
 const tableName = "migrations";
 
+/** How to migrate. */
+export interface MigrateOptions {
+  /** Only these, which the schema of a backup has. */
+  readonly only?: readonly string[];
+  /** Whether a restore works on the database, and calls this. */
+  readonly restoring?: boolean;
+}
+
 /**
  * Applies what is missing, each file in a transaction of its own, and tells the names of what was applied (file names
  * without `.sql`). Several processes may call it at once: one works, the others wait. Throws `database-unavailable` when
- * the database was written by newer code; a migration that fails throws its own error and leaves the earlier ones.
+ * the database was written by newer code, or a restore has not ended; a migration that fails throws its own error and
+ * leaves the earlier ones.
  */
-export async function migrate(knex: Knex, folder: string = migrationsFolder): Promise<readonly string[]> {
-  const names = await migrationNames(folder);
+export async function migrate(
+  knex: Knex,
+  folder: string = migrationsFolder,
+  { only, restoring = false }: MigrateOptions = {},
+): Promise<readonly string[]> {
+  const names = (await migrationNames(folder)).filter((name) => only?.includes(name) ?? true);
+  if (!restoring) await refuseHalfRestored(knex);
   const config: Knex.MigratorConfig = { tableName, migrationSource: sourceOf(folder, names) };
   return knex.transaction(async (holder) => {
     await holder.raw("set local statement_timeout = 0");
@@ -47,6 +62,18 @@ async function refuseNewer(knex: Knex, names: readonly string[]): Promise<void> 
     "database-unavailable",
     `The database was written by a newer Noctis (it has the migration ${unknown[0]}): start that version instead.`,
   );
+}
+
+async function refuseHalfRestored(knex: Knex): Promise<void> {
+  const state = await readRestoreState(knex);
+  if (state === undefined) return;
+  const sentence = `The restore of the snapshot ${state.snapshot} has not ended: run noctis restore again.`;
+  throw new ArchiveError("database-unavailable", sentence);
+}
+
+/** The migrations of this version, in order. */
+export function knownMigrations(): Promise<readonly string[]> {
+  return migrationNames(migrationsFolder);
 }
 
 async function migrationNames(folder: string): Promise<readonly string[]> {

@@ -1,6 +1,7 @@
 /** The archive: everything that a door may do, on one screen. */
 import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
+import { type Backups, type BackupSettings, createBackups } from "./backups.ts";
 import { type ChangeFeedPage, type ChangeRequest, createChanges } from "./changes.ts";
 import { type CommitmentRequest, type CommitmentResult, createCommitment } from "./commitment.ts";
 import { type Conflicts, createConflicts } from "./conflicts.ts";
@@ -99,6 +100,8 @@ export interface Archive {
   readonly conflicts: Conflicts;
   /** Instances that belong to no patient. */
   readonly nonPatient: NonPatient;
+  /** Copies of the archive in another place. */
+  readonly backups: Backups;
   /** Attributes that are made searchable beside those of the table. */
   readonly queryTags: QueryTags;
 
@@ -125,10 +128,14 @@ export interface ArchiveOptions {
   readonly removedKeepDays?: number;
   /** Days that changes are kept; default for ever. */
   readonly changesKeepDays?: number | undefined;
+  /** Where and when backups are made; default: nowhere and never by itself. */
+  readonly backups?: BackupSettings;
 }
 
 /** No store takes as long as that (milliseconds): what is half done then was left by a process that died. */
 const leftAfter = 24 * 3600_000;
+
+const noBackups: BackupSettings = { times: [], keep: { days: 7, weeks: 4, months: 12 }, openTarget: undefined };
 
 /** The archive over its two memories. */
 export function createArchive(options: ArchiveOptions): Archive {
@@ -166,6 +173,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     nonPatient: createNonPatient(blobs, catalog, log),
     queryTags,
     integrity: createIntegrity(blobs, catalog, log),
+    backups: createBackups(blobs, catalog, log, options.backups ?? noBackups),
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),
     check: createCheck(blobs, catalog),
   };

@@ -5,17 +5,25 @@ import type { Catalog } from "../../storage/catalog.ts";
 /** Objects removed in one go. */
 const objectsAtOnce = 200;
 
+/** Name of the lock of whoever removes objects, or must have them stay: a backup that copies them. */
+export const sweepLock = "objects";
+
 /**
  * Makes the sweep. Rows go first, and leave the keys of their objects on a list: whenever the process ends, no row is
- * without its object, and no object without a row or a place on the list.
+ * without its object, and no object without a row or a place on the list. While a backup copies, objects stay.
  */
-export function createSweep(blobs: Pick<Blobs, "remove">, { removals }: Pick<Catalog, "removals">) {
+export function createSweep(
+  blobs: Pick<Blobs, "remove">,
+  { removals, withLock }: Pick<Catalog, "removals" | "withLock">,
+) {
   return async function sweep(signal: AbortSignal): Promise<void> {
     while (!signal.aborted && (await removals.purgeExpired()));
     while (!signal.aborted) {
       const keys = await removals.keysToSweep(objectsAtOnce);
       if (keys.length === 0) return;
-      await blobs.remove(keys);
+      // Whoever takes the lock after the list was read sees rows that do not need these objects any more.
+      const removed = await withLock(sweepLock, () => blobs.remove(keys));
+      if (!removed) return;
       await removals.swept(keys);
     }
   };
