@@ -93,7 +93,7 @@ async function measured(name: string, scenario: Scenario, objects: TestS3 | unde
     }),
   };
   // As `npm start` has it.
-  const server = startProcess(settings, ["--initial-old-space-size=128"]);
+  const server = startProcess(settings, ["--initial-old-space-size=128", "--max-old-space-size=1536"]);
   try {
     const url = await server.listening;
     const begun = performance.now();

@@ -113,6 +113,8 @@ export function describe(file: ScannedFile): {
   ];
   const metadata = deflateRawSync(toJsonText(json), { level: 4 });
   const frameTable = frames.table && encodeFrameTable(frames.table);
+  // Named here, since the description would keep the whole data set otherwise, until it is committed.
+  const { dataSetOffset, transferSyntax } = file;
   const record: Description = (bytes) => ({
     study: { uid: studyInstanceUid, columns: study.columns, attributes: study.attributes },
     series: { uid: seriesInstanceUid, columns: series.columns, attributes: series.attributes },
@@ -121,9 +123,9 @@ export function describe(file: ScannedFile): {
       columns: { ...instance.columns, sop_class_uid: identifiers.sopClassUid },
       attributes: instance.attributes,
       metadata,
-      transferSyntaxUid: file.transferSyntax.uid,
+      transferSyntaxUid: transferSyntax.uid,
       ...bytes,
-      dataSetOffset: file.dataSetOffset,
+      dataSetOffset,
       frameTable,
       bulkData: Object.keys(bulkData).length === 0 ? undefined : bulkData,
       warnings,

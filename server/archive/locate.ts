@@ -37,19 +37,30 @@ export function createLocate(catalog: Catalog): Locate {
     // Four bytes of a table become an object of about a hundred.
     sizeCalculation: ({ row }) => 1024 + 25 * (row.frameTable?.length ?? 0),
   });
+  /** What is being looked for: the table of a slide is held once, however many ask for it at the same moment. */
+  const sought = new Map<string, Promise<Located>>();
 
   return async (uids) => {
     const key = `${uids.studyInstanceUid}/${uids.seriesInstanceUid}/${uids.sopInstanceUid}`;
     const known = kept.get(key);
     if (known && (await isPresent(known.row.id))) return known;
     kept.delete(key);
+    // What another request began to look for earlier may have been stored, or removed, since.
+    const earlier = await sought.get(key)?.catch(() => undefined);
+    if (earlier && (await isPresent(earlier.row.id))) return earlier;
+    const seeking = seek(uids, key).finally(() => sought.delete(key));
+    sought.set(key, seeking);
+    return seeking;
+  };
+
+  async function seek(uids: InstanceUids, key: string): Promise<Located> {
     for await (const row of catalog.findInstances(uids)) {
       const found = locatedOf(row);
       kept.set(key, found);
       return found;
     }
     throw new ArchiveError("no-such-instance", "The instance is not in this archive.");
-  };
+  }
 }
 
 /** What a row says of where its frames lie. */

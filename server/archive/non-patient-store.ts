@@ -89,6 +89,8 @@ export function createNonPatientStore(
       const error = toArchiveError(cause);
       if (error.code === "internal") log.warn({ err: cause }, "an instance could not be stored");
       return { status: "failed", error, ...reading.identifiersSoFar() };
+    } finally {
+      reading.end();
     }
   };
 }

@@ -2,12 +2,14 @@
 import { createHash } from "node:crypto";
 import { Part10Scan, type ScannedFile } from "../dicom/part10.ts";
 import { identifiersForResponse } from "./describe.ts";
+import { HeaderMemory } from "./header-memory.ts";
 
 /** A file on its way to the object store. `Described` is what becomes of its scan. */
 export class Reading<Described> {
   readonly #body: AsyncIterable<Buffer>;
   readonly #describe: (file: ScannedFile) => Described;
   readonly #hash = createHash("sha256");
+  readonly #memory = new HeaderMemory();
   #sha256: Buffer | undefined;
   #described: { readonly value: Described } | undefined;
   #identifiers: ReturnType<typeof identifiersForResponse> = {};
@@ -24,11 +26,18 @@ export class Reading<Described> {
     for await (const chunk of this.#body) {
       this.#hash.update(chunk);
       await scan.push(chunk);
+      await this.#memory.growTo(scan.held);
       yield chunk;
     }
     const file = await scan.end();
     this.#identifiers = identifiersForResponse(file.dataSet);
     this.#described = { value: this.#describe(file) };
+  }
+
+  /** To be called when nothing is needed of it any more: others may wait for the memory of its header. */
+  end(): void {
+    this.#described = undefined;
+    this.#memory.release();
   }
 
   /** What `describe` gave; the bytes have been read to their end. */

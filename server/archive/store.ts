@@ -107,6 +107,8 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
       const error = toArchiveError(cause);
       if (error.code === "internal") log.warn({ err: cause }, "an instance could not be stored");
       return { status: "failed", error, ...reading.identifiersSoFar() };
+    } finally {
+      reading.end();
     }
   };
 }

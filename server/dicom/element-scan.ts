@@ -78,6 +78,11 @@ export class ElementScan {
     }
   }
 
+  /** Bytes of headers, values and bookkeeping that are held, about. */
+  get held(): number {
+    return this.#headerLength;
+  }
+
   /** The elements that have been read whole. */
   soFar(): DataSet {
     return { elements: this.#root.elements, littleEndian: this.#root.encoding.littleEndian };

@@ -37,20 +37,17 @@ export function decodeFrameTable(bytes: Buffer): FrameTable {
     const sampleBytes = width === 2 || width === 4 || width === 8 ? width : 1;
     return { kind: "native", offset, frameBits, count, sampleBytes };
   }
-  const frames: Segment[][] = [];
   let end = 0;
-  for (let left = next(); left > 0; left -= 1) {
-    const segments: Segment[] = [];
-    for (let fragments = next(); fragments > 0; fragments -= 1) {
-      const step = next();
-      const half = Math.floor(step / 2);
-      const offset = step % 2 === 0 ? end + half : end - half;
-      const length = next();
-      segments.push({ offset, length });
-      end = offset + length;
-    }
-    frames.push(segments);
-  }
+  const segment = (): Segment => {
+    const step = next();
+    const half = Math.floor(step / 2);
+    const offset = step % 2 === 0 ? end + half : end - half;
+    const length = next();
+    end = offset + length;
+    return { offset, length };
+  };
+  // Arrays of the right length: one that grows has room for 17 elements from the first on.
+  const frames = Array.from({ length: next() }, () => Array.from({ length: next() }, segment));
   return { kind: "encapsulated", frames };
 }
 

@@ -76,6 +76,11 @@ export class Part10Scan {
     };
   }
 
+  /** Bytes of memory that the header takes so far, about. */
+  get held(): number {
+    return this.#body?.held ?? 0;
+  }
+
   /** What has been read so far, also after an error: for those who need the beginning of a file only. */
   soFar(): Pick<ScannedFile, "meta" | "dataSet"> {
     return { meta: this.#meta, dataSet: this.#body?.soFar() ?? { elements: [], littleEndian: true } };
