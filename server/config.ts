@@ -139,6 +139,15 @@ const schema = z.object({
   BACKUP_S3_ACCESS_KEY: z.string().optional().describe("Its access key; unset: S3_ACCESS_KEY."),
   BACKUP_S3_SECRET_KEY: z.string().optional().describe("Its secret key; unset: S3_SECRET_KEY."),
   BACKUP_S3_REGION: z.string().optional().describe("Its region; unset: S3_REGION."),
+  QUARANTINE: flag
+    .default(false)
+    .describe(
+      "Whether files that cannot be stored for what is in them are kept whole, to be looked at and tried again.",
+    ),
+  QUARANTINE_MAX_MB: wholeNumber(1, 1_000_000_000)
+    .default(1024)
+    .describe("Megabytes that are kept so; what came longest ago goes first."),
+  QUARANTINE_KEEP_DAYS: wholeNumber(1, 36_500).default(30).describe("Days that a file is kept so."),
   LOG_LEVEL: level.default("info").describe("Lowest level that is logged, as JSON lines on stdout."),
   STOP_TIMEOUT: wholeNumber(1, 3600).default(30).describe("Seconds that requests under way get when the server stops."),
 });

@@ -61,6 +61,7 @@ export const errorTable = {
   "too-many-webhooks": { ...processing, httpStatus: 409, title: "Too many webhooks" },
   "other-patient": { ...processing, httpStatus: 409, title: "The study is another patient's now" },
   "no-such-conflict": { ...notFound, title: "No such conflict" },
+  "no-such-quarantined": { ...notFound, title: "No such file in quarantine" },
   "no-such-removal": { ...notFound, title: "No such removal" },
   held: { ...processing, httpStatus: 409, title: "A hold protects the study" },
   "no-such-hold": { ...notFound, title: "No such hold" },

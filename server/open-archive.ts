@@ -91,6 +91,11 @@ export async function openArchive(config: Config, log: Log, options: OpenOptions
       removedKeepDays,
       changesKeepDays,
       backups: backupSettings(config, log),
+      quarantine: {
+        isOn: config.QUARANTINE,
+        megabytes: config.QUARANTINE_MAX_MB,
+        days: config.QUARANTINE_KEEP_DAYS,
+      },
     });
     return { ...storage, archive, withLock: catalog.withLock };
   } catch (error) {

@@ -69,6 +69,7 @@ function backgroundTasks(archive: Archive, log: Log): readonly BackgroundTask[] 
     { name: "name keys", everySeconds: 600, run: (signal) => archive.fillNameKeys(signal) },
     { name: "sweep", everySeconds: 60, run: (signal) => archive.sweep(signal) },
     { name: "leftovers", everySeconds: 3600, run: () => archive.removeLeftovers() },
+    { name: "quarantine", everySeconds: 3600, run: () => archive.quarantine.evict() },
     // Goes on until the server stops; each webhook has a lock of its own.
     { name: "webhooks", everySeconds: 5, unlocked: true, run: (signal) => archive.deliverWebhooks(signal) },
     { name: "backup", everySeconds: 30, run: (signal) => makeBackup(archive, log, signal) },

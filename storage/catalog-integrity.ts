@@ -181,7 +181,7 @@ async function countHeld(knex: Knex): Promise<number> {
   const counted: { count: number | string } | undefined = await knex.first({
     count: knex.raw(
       `coalesce((select sum(instance_count) from series), 0) + coalesce((select sum(instance_count) from removal), 0)
-       + (select count(*) from non_patient_instance)`,
+       + (select count(*) from non_patient_instance) + (select count(*) from quarantine)`,
     ),
   });
   return Number(counted?.count ?? 0);

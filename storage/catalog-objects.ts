@@ -38,6 +38,15 @@ const holders = {
     sopInstanceUid: "non_patient_instance.sop_instance_uid",
     joins: "",
   },
+  // What its file says of itself is no instance of that UID.
+  quarantine: {
+    byteLength: "quarantine.byte_length",
+    sha256: "quarantine.sha256",
+    studyInstanceUid: "null::text",
+    seriesInstanceUid: "null::text",
+    sopInstanceUid: "null::text",
+    joins: "",
+  },
 } as const satisfies Readonly<Record<string, Holder>>;
 
 /** A table whose rows name objects. */

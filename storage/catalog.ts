@@ -7,6 +7,7 @@ import { type CommitmentCatalog, createCommitmentCatalog } from "./catalog-commi
 import { type ConflictCatalog, createConflictCatalog } from "./catalog-conflict-list.ts";
 import type { ReadStudyMatch } from "./catalog-held.ts";
 import { createHoldCatalog, type HoldCatalog } from "./catalog-holds.ts";
+import { createQuarantineCatalog, type QuarantineCatalog } from "./catalog-quarantine.ts";
 import { createRemovalCatalog, type RemovalCatalog } from "./catalog-removals.ts";
 import { createIntegrityCatalog, type IntegrityCatalog } from "./catalog-integrity.ts";
 import { createLocks, type WithLock } from "./catalog-locks.ts";
@@ -82,6 +83,8 @@ export interface Catalog {
   readonly conflicts: ConflictCatalog;
   /** What protects studies against removal. */
   readonly holds: HoldCatalog;
+  /** Files that could not be stored for what is in them. */
+  readonly quarantine: QuarantineCatalog;
   /** Instances that belong to no patient. */
   readonly nonPatient: NonPatientCatalog;
   /** Storage commitment. */
@@ -139,6 +142,7 @@ export function createCatalog(knex: Knex, readMatch?: ReadStudyMatch): Catalog {
     removals: createRemovalCatalog(knex, known, readMatch),
     holds: createHoldCatalog(knex, readMatch),
     conflicts: createConflictCatalog(knex),
+    quarantine: createQuarantineCatalog(knex),
     nonPatient: createNonPatientCatalog(knex),
     commitments: createCommitmentCatalog(knex),
     integrity: createIntegrityCatalog(knex),

@@ -10,6 +10,8 @@ import { fillNameKeys } from "./fill-name-keys.ts";
 import { createFileSet, type FileSetEntry, type FileSetOptions } from "./file-set.ts";
 import { createCheck } from "./readiness.ts";
 import { createHolds, type Holds } from "./holds.ts";
+import { createQuarantine, type Quarantine } from "./quarantine.ts";
+import { quarantineLimits } from "./quarantine-faults.ts";
 import { createRemove, type Removal, type RemovalPage, type Restored, type RestoreRequest } from "./remove.ts";
 import { createLocate, type InstanceUids } from "./locate.ts";
 import { createIntegrity, type Integrity } from "./integrity.ts";
@@ -98,6 +100,8 @@ export interface Archive {
 
   /** What instances say otherwise than the studies that they are stored in. */
   readonly conflicts: Conflicts;
+  /** Files that could not be stored for what is in them, and were kept. */
+  readonly quarantine: Quarantine;
   /** Instances that belong to no patient. */
   readonly nonPatient: NonPatient;
   /** Copies of the archive in another place. */
@@ -130,6 +134,8 @@ export interface ArchiveOptions {
   readonly changesKeepDays?: number | undefined;
   /** Where and when backups are made; default: nowhere and never by itself. */
   readonly backups?: BackupSettings;
+  /** What quarantine keeps, and whether anything comes there; default no, and 1024 MB for 30 days. */
+  readonly quarantine?: { readonly isOn: boolean; readonly megabytes: number; readonly days: number };
 }
 
 /** No store takes as long as that (milliseconds): what is half done then was left by a process that died. */
@@ -140,10 +146,12 @@ const noBackups: BackupSettings = { times: [], keep: { days: 7, weeks: 4, months
 /** The archive over its two memories. */
 export function createArchive(options: ArchiveOptions): Archive {
   const { blobs, catalog, log, duplicates = "keep", removedKeepDays = 7, changesKeepDays } = options;
+  const { isOn, ...kept } = options.quarantine ?? { isOn: false, megabytes: 1024, days: 30 };
+  const quarantine = quarantineLimits(kept);
   const locate = createLocate(catalog);
   const retrieve = createRetrieve(blobs, catalog);
   const sweep = createSweep(blobs, catalog);
-  const store = createStore(blobs, catalog, log, { duplicates, removedKeepDays });
+  const store = createStore(blobs, catalog, log, { duplicates, removedKeepDays, ...(isOn && { quarantine }) });
   const queryTags = createQueryTags(catalog.queryTags);
   return {
     store,
@@ -170,6 +178,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     ...createRendered(blobs, catalog, locate),
     ...createCommitment(blobs, catalog),
     conflicts: createConflicts(catalog.conflicts),
+    quarantine: createQuarantine(blobs, catalog, store, sweep, quarantine),
     nonPatient: createNonPatient(blobs, catalog, log),
     queryTags,
     integrity: createIntegrity(blobs, catalog, log),

@@ -1,8 +1,12 @@
 /** One pass over the bytes of a file: hash, scan and description, all done when its last byte has been passed on. */
 import { createHash } from "node:crypto";
 import { Part10Scan, type ScannedFile } from "../dicom/part10.ts";
+import { type ArchiveError, toArchiveError } from "../errors.ts";
 import { identifiersForResponse } from "./describe.ts";
 import { HeaderMemory } from "./header-memory.ts";
+
+/** Whether a file with this fault, of which so many bytes have come, is passed on to its end all the same. */
+export type Keeps = (fault: ArchiveError, byteLength: number) => boolean;
 
 /** A file on its way to the object store. `Described` is what becomes of its scan. */
 export class Reading<Described> {
@@ -13,25 +17,52 @@ export class Reading<Described> {
   #sha256: Buffer | undefined;
   #described: { readonly value: Described } | undefined;
   #identifiers: ReturnType<typeof identifiersForResponse> = {};
+  readonly #keeps: Keeps;
+  readonly #scan = new Part10Scan();
+  #fault: ArchiveError | undefined;
+  #byteLength = 0;
 
-  /** @param describe throws when the file cannot be stored */
-  constructor(body: AsyncIterable<Buffer>, describe: (file: ScannedFile) => Described) {
+  /**
+   * @param describe throws when the file cannot be stored
+   * @param keeps default: no file with a fault
+   */
+  constructor(body: AsyncIterable<Buffer>, describe: (file: ScannedFile) => Described, keeps: Keeps = () => false) {
     this.#body = body;
     this.#describe = describe;
+    this.#keeps = keeps;
   }
 
-  /** The bytes. Throws before the end when they are nothing that can be stored, so that nothing is kept. */
+  /** The bytes. Throws before the end when they are nothing that can be stored or kept, so that nothing is. */
   async *chunks(): AsyncGenerator<Buffer> {
-    const scan = new Part10Scan();
     for await (const chunk of this.#body) {
       this.#hash.update(chunk);
-      await scan.push(chunk);
-      await this.#memory.growTo(scan.held);
+      this.#byteLength += chunk.length;
+      await this.#read(() => this.#scan.push(chunk));
+      await this.#memory.growTo(this.#scan.held);
       yield chunk;
     }
-    const file = await scan.end();
-    this.#identifiers = identifiersForResponse(file.dataSet);
-    this.#described = { value: this.#describe(file) };
+    await this.#read(async () => {
+      const file = await this.#scan.end();
+      this.#identifiers = identifiersForResponse(file.dataSet);
+      this.#described = { value: this.#describe(file) };
+    });
+  }
+
+  /** Nothing is read behind a fault, but for its length. */
+  async #read(next: () => Promise<void>): Promise<void> {
+    if (!this.#fault) {
+      try {
+        return await next();
+      } catch (thrown) {
+        this.#fault = toArchiveError(thrown);
+      }
+    }
+    if (!this.#keeps(this.#fault, this.#byteLength)) throw this.#fault;
+  }
+
+  /** Why the file cannot be stored, though its bytes were read to their end, and what could be read of it. */
+  fault(): { readonly error: ArchiveError; readonly read: Pick<ScannedFile, "meta" | "dataSet"> } | undefined {
+    return this.#fault && { error: this.#fault, read: this.#scan.soFar() };
   }
 
   /** To be called when nothing is needed of it any more: others may wait for the memory of its header. */

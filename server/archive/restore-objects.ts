@@ -16,7 +16,7 @@ export const rowsAtOnce = 1000;
 
 /** What objects say of themselves, as far as their rows know it. */
 export function metadataOf(sha256: string, row: NamedObject | undefined): BlobMetadata {
-  if (!row) return { sha256 };
+  if (!row || row.holder === "quarantine") return { sha256 };
   return {
     sha256,
     kind: row.holder === "non_patient_instance" ? "non-patient-instance" : "instance",

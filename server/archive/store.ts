@@ -2,6 +2,7 @@
 import type { BlobMetadata, Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import { holdSentence } from "../../storage/catalog-held.ts";
+import type { QuarantineLimits } from "../../storage/catalog-quarantine.ts";
 import { isOtherPatient, sentenceOf } from "../../storage/study-conflicts.ts";
 import type { ScannedFile } from "../dicom/part10.ts";
 import type { Uid } from "../dicom/uid.ts";
@@ -9,14 +10,25 @@ import { ArchiveError, toArchiveError } from "../errors.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { createOrphans } from "./orphans.ts";
 import { describe, describeLevels, type Identifiers } from "./describe.ts";
-import { Reading } from "./reading.ts";
+import { isQuarantined } from "./quarantine-faults.ts";
+import { createKeep } from "./quarantine-keep.ts";
+import { type Keeps, Reading } from "./reading.ts";
 
 export interface StoreOptions {
   /** When given, an instance of another study is refused (PS3.18 10.5.1: POST /studies/{study}). */
   readonly studyInstanceUid?: Uid;
   /** The door through which it comes; the feed of changes tells it. */
   readonly origin?: string;
+  /** Its number in the request, from 1 on. */
+  readonly part?: number;
+  /** As the sender calls it. */
+  readonly name?: string | undefined;
+  /** Whether it comes out of quarantine, and is not to be put there again. */
+  readonly isRetry?: boolean;
 }
+
+/** The use case. */
+export type Store = (body: AsyncIterable<Buffer>, options?: StoreOptions) => Promise<StoreOutcome>;
 
 /** What happens when the UIDs of a stored instance are stored again. */
 export type DuplicatePolicy =
@@ -31,6 +43,8 @@ export interface StoreSettings {
   readonly duplicates: DuplicatePolicy;
   /** Days that an instance can be restored that was replaced. */
   readonly removedKeepDays: number;
+  /** What quarantine keeps; absent: nothing. */
+  readonly quarantine?: QuarantineLimits | undefined;
 }
 
 /** What became of one instance. Only `stored` and `already-stored` mean that it is durable and findable. */
@@ -46,7 +60,11 @@ export type StoreOutcome =
       readonly error: ArchiveError;
       readonly sopClassUid?: string;
       readonly sopInstanceUid?: string;
+      /** Under which id it is kept in quarantine. */
+      readonly quarantineId?: number;
     };
+
+type Failed = Extract<StoreOutcome, { status: "failed" }>;
 
 /** Where goes what an operator should know of a store. Fields hold UIDs, and nothing else of a patient. */
 export interface StoreLog {
@@ -73,15 +91,25 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
     commit: (records) => catalog.commit(records, { replaceKeepingDays, describe: describeLevels }),
   });
 
+  const { quarantine } = settings;
+  const keep = quarantine && createKeep(blobs, catalog, log, quarantine);
+  const keeps: Keeps = (fault, byteLength) => quarantine !== undefined && isQuarantined(fault, byteLength, quarantine);
+
   /**
    * Stores one DICOM file. Never throws: what goes wrong with it is its outcome, and leaves neither row nor object.
    * `body` is pulled at the pace of the object store and is never held whole.
    */
   return async function store(body: AsyncIterable<Buffer>, options: StoreOptions = {}): Promise<StoreOutcome> {
-    const reading = new Reading(body, describeFor(options.studyInstanceUid));
+    const isKept = options.isRetry !== true;
+    const reading = new Reading(body, describeFor(options.studyInstanceUid), isKept ? keeps : undefined);
     try {
-      const metadata = () => metadataOf(reading.described().identifiers, reading.sha256());
+      const metadata = () => metadataOf(reading);
       const { key: blobKey, byteLength } = await blobs.put(reading.chunks(), { metadata });
+      const fault = reading.fault();
+      if (fault) {
+        const quarantineId = await keep?.({ ...fault, blobKey, byteLength, sha256: reading.sha256() }, options);
+        return failed(fault.error, { ...reading.identifiersSoFar(), ...(quarantineId && { quarantineId }) });
+      }
       const { identifiers, warnings, record } = reading.described();
       const described = record({ blobKey, byteLength, sha256: reading.sha256() });
       const instance = { ...described, origin: options.origin };
@@ -104,18 +132,23 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
       if (!outcome.identical) throw new ArchiveError("different-duplicate", refusals.different);
       return { status: "already-stored", ...identifiers, warnings: [] };
     } catch (cause) {
-      const error = toArchiveError(cause);
-      if (error.code === "internal") log.warn({ err: cause }, "an instance could not be stored");
-      return { status: "failed", error, ...reading.identifiersSoFar() };
+      return failed(cause, reading.identifiersSoFar());
     } finally {
       reading.end();
     }
   };
+
+  function failed(cause: unknown, known: Omit<Failed, "status" | "error">): Failed {
+    const error = toArchiveError(cause);
+    if (error.code === "internal") log.warn({ err: cause }, "an instance could not be stored");
+    return { status: "failed", error, ...known };
+  }
 }
 
-/** What the object store keeps beside the bytes. */
-function metadataOf(identifiers: Identifiers, sha256: Buffer): BlobMetadata {
-  return { sha256: sha256.toString("hex"), kind: "instance", ...identifiers };
+/** What the object store keeps beside the bytes; of a file that is no instance, their hash. */
+function metadataOf(reading: Reading<{ readonly identifiers: Identifiers }>): BlobMetadata {
+  const sha256 = reading.sha256().toString("hex");
+  return reading.fault() ? { sha256 } : { sha256, kind: "instance", ...reading.described().identifiers };
 }
 
 /** @throws ArchiveError `wrong-study`, and what `describe` throws */

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { conflictAttributes, type ConflictRequest } from "../archive/conflicts.ts";
 import { isUid, uidRule } from "../dicom/uid.ts";
 import type { ConflictAnswer, ConflictInstancesAnswer, ConflictsAnswer } from "./answers-conflicts.ts";
-import { jsonReply } from "./json-reply.ts";
+import { jsonReply, nextOf } from "./json-reply.ts";
 import { pageLimit, position } from "./query-parameters.ts";
 import type { Reply, Request } from "./reply.ts";
 import type { QueryParameter } from "./route.ts";
@@ -117,9 +117,4 @@ export async function reopenConflict({ archive, params }: Request<ConflictParams
 
 function conflictReply(conflict: ConflictAnswer): Reply {
   return jsonReply(200, conflict);
-}
-
-/** Of a page that is full, its last id. */
-function nextOf(page: readonly { readonly id: number }[], limit: number): number | null {
-  return page.length < limit ? null : (page.at(-1)?.id ?? null);
 }

@@ -25,3 +25,8 @@ export function jsonReply(status: number, answer: object, headers: Reply["header
     body: JSON.stringify(answer),
   };
 }
+
+/** Where the page behind `page` begins: at its last id, if it is full; null when there is none. */
+export function nextOf(page: readonly { readonly id: number }[], limit: number): number | null {
+  return page.length < limit ? null : (page.at(-1)?.id ?? null);
+}

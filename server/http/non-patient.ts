@@ -10,7 +10,7 @@ import { negotiateDataSet } from "./one-data-set.ts";
 import type { Reply, Request } from "./reply.ts";
 import { warningHeader } from "./search.ts";
 import { chooseMediaType, searchReply } from "./search-body.ts";
-import { storeBody } from "./store-body.ts";
+import { mapped, storeBody } from "./store-body.ts";
 import { storeFiles } from "./store-files.ts";
 import { nonPatientStoreResponse } from "./store-response.ts";
 import { revalidated, strongEtag, weakEtag } from "./validators.ts";
@@ -29,7 +29,8 @@ export function nonPatientStore(category: NonPatientCategory) {
       throw new ArchiveError("unsupported-media-type", "Instances of no patient can be stored as application/dicom.");
     }
     const target = { category, ...("uid" in params && { sopInstanceUid: params.uid }) };
-    const outcomes = await storeFiles(body.parts, (file) => archive.nonPatient.store(file, target));
+    const files = mapped(body.parts, (part) => part.body);
+    const outcomes = await storeFiles(files, (file) => archive.nonPatient.store(file, target));
     const located = outcomes.map((outcome) =>
       outcome.status === "failed" ? outcome : { ...outcome, path: `${category}/${outcome.sopInstanceUid}` },
     );

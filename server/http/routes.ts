@@ -39,6 +39,15 @@ import {
   uidsOf,
 } from "./params.ts";
 import {
+  getQuarantined,
+  getQuarantinedContent,
+  listQuarantine,
+  purgeQuarantine,
+  purgeQuarantined,
+  quarantineParams,
+  retryQuarantined,
+} from "./quarantine.ts";
+import {
   addQueryTags,
   getQueryTag,
   listTagErrors,
@@ -94,6 +103,12 @@ import {
   conflictInstancesListed,
   conflictRead,
   conflictsListed,
+  quarantinedContent,
+  quarantinedPurged,
+  quarantinedRead,
+  quarantinedRetried,
+  quarantineListed,
+  quarantinePurged,
 } from "./transactions-admission.ts";
 import {
   changesRead,
@@ -120,6 +135,7 @@ const commitment = "/commitment-requests/:transaction";
 
 const webhook = "/api/webhooks/:webhook";
 const conflict = "/api/conflicts/:conflict";
+const quarantined = "/api/quarantine/:quarantined";
 const tagRoot = "/api/query-tags";
 
 const metadata = metadataHandler();
@@ -192,6 +208,13 @@ export const routes: readonly Route[] = [
   route("POST", "/api/holds", noParams, "Place a hold", holdPlaced, placeHold),
   route("GET", "/api/holds/:hold", holdParams, "One hold", holdRead, getHold),
   route("DELETE", "/api/holds/:hold", holdParams, "Release a hold", holdReleased, releaseHold),
+
+  route("GET", "/api/quarantine", noParams, "List the files in quarantine", quarantineListed, listQuarantine),
+  route("DELETE", "/api/quarantine", noParams, "Purge quarantine", quarantinePurged, purgeQuarantine),
+  route("GET", quarantined, quarantineParams, "One file in quarantine", quarantinedRead, getQuarantined),
+  route("GET", `${quarantined}/content`, quarantineParams, "Its bytes", quarantinedContent, getQuarantinedContent),
+  route("POST", `${quarantined}/retry`, quarantineParams, "Store it again", quarantinedRetried, retryQuarantined),
+  route("DELETE", quarantined, quarantineParams, "Purge one file", quarantinedPurged, purgeQuarantined),
 
   route("GET", "/api/changes", noParams, "What happened to instances, in order", changesRead, readChanges),
   route("GET", "/api/webhooks", noParams, "List the webhooks", webhooksListed, listWebhooks),

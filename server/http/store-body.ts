@@ -10,8 +10,15 @@ import type { Request } from "./reply.ts";
 
 /** A body of files, each of which is stored as it comes, or one that must be read whole first. */
 export type StoreBody =
-  | { readonly kind: "files"; readonly parts: AsyncIterable<AsyncIterable<Uint8Array>> }
+  | { readonly kind: "files"; readonly parts: AsyncIterable<FilePart> }
   | { readonly kind: "parts"; readonly parts: AsyncIterable<StorePart> };
+
+/** One file of a body. */
+export interface FilePart {
+  /** As the sender calls it: the filename of Content-Disposition, else Content-Location. */
+  readonly name?: string | undefined;
+  readonly body: AsyncIterable<Uint8Array>;
+}
 
 /** What a part is by its media type; what is not named is bulk data. */
 const kinds: Readonly<Record<string, StorePart["kind"]>> = {
@@ -27,7 +34,8 @@ const longestDecoded = 16 * 2 ** 30;
 export function storeBody(request: Request<unknown>): StoreBody {
   const mediaType = parseMediaType(request.header("content-type") ?? "");
   const source = decoded(bytesOf(request.body), request.header("content-encoding") ?? "identity");
-  if (mediaType?.type === "application/dicom") return { kind: "files", parts: single(source) };
+  if (mediaType?.type === "application/dicom")
+    return { kind: "files", parts: single({ name: nameOf(request.header), body: source }) };
   if (mediaType && isKnown(mediaType.type)) {
     return { kind: "parts", parts: single(storePart(mediaType, request.header, source)) };
   }
@@ -43,7 +51,7 @@ export function storeBody(request: Request<unknown>): StoreBody {
   const boundary = mediaType.params.get("boundary");
   if (boundary === undefined) throw new ArchiveError("invalid-multipart", "Content-Type names no boundary.");
   const parts = multipart(source, boundary);
-  if (rootType === "application/dicom") return { kind: "files", parts: mapped(parts, ({ body }) => body) };
+  if (rootType === "application/dicom") return { kind: "files", parts: mapped(parts, filePart) };
   return {
     kind: "parts",
     parts: mapped(parts, ({ headers, body }) => {
@@ -53,6 +61,16 @@ export function storeBody(request: Request<unknown>): StoreBody {
       return storePart(partType ?? octets, (name) => headers.get(name), body);
     }),
   };
+}
+
+function filePart({ headers, body }: BodyPart): FilePart {
+  return { name: nameOf((name) => headers.get(name)), body };
+}
+
+/** RFC 6266 4.3, as far as senders of files use it. */
+function nameOf(header: (name: string) => string | undefined): string | undefined {
+  const disposition = /;\s*filename\s*=\s*(?:"([^"]*)"|([^\s;"]+))/i.exec(header("content-disposition") ?? "");
+  return disposition?.[1] ?? disposition?.[2] ?? header("content-location");
 }
 
 const octets: MediaType = { type: "application/octet-stream", params: new Map() };
@@ -120,7 +138,11 @@ async function* single<Part>(part: Part): AsyncGenerator<Part> {
   yield part;
 }
 
-async function* mapped<Part, Mapped>(parts: AsyncIterable<Part>, map: (part: Part) => Mapped): AsyncGenerator<Mapped> {
+/** Each of `parts` as `map` has it, one after the other. */
+export async function* mapped<Part, Mapped>(
+  parts: AsyncIterable<Part>,
+  map: (part: Part) => Mapped,
+): AsyncGenerator<Mapped> {
   for await (const part of parts) yield map(part);
 }
 

@@ -136,12 +136,13 @@ function storedItem(
   };
 }
 
-function failedItem({ error, sopClassUid, sopInstanceUid }: Failed): DicomJson {
+function failedItem({ error, sopClassUid, sopInstanceUid, quarantineId }: Failed): DicomJson {
+  const kept = quarantineId === undefined ? [] : [`The file is kept in quarantine under the number ${quarantineId}.`];
   return {
     ...(sopClassUid !== undefined && { [tag.referencedSopClassUid]: { vr: "UI", Value: [sopClassUid] } }),
     ...(sopInstanceUid !== undefined && { [tag.referencedSopInstanceUid]: { vr: "UI", Value: [sopInstanceUid] } }),
     [tag.failureReason]: { vr: "US", Value: [error.answer.failureReason] },
-    ...comments([error.message]),
+    ...comments([error.message, ...kept]),
   };
 }
 
