@@ -24,7 +24,7 @@ export async function openBackupTarget(config: Config, log: Log, target = config
     }
   }
   if ((await stat(folder).catch(() => undefined))?.isDirectory() !== true) {
-    throw unusable(`The target of the backup, ${folder}, is no folder that exists: make it first, or mount its disk.`);
+    throw unusable("The target of the backup is no folder that exists: make it first, or mount its disk.");
   }
   return onTarget(() => openFileBlobs({ folder }));
 }

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Blobs } from "../../storage/blobs.ts";
 import { toArchiveError } from "../errors.ts";
 import { listSnapshots, readManifest, type SnapshotFiles } from "./backup-snapshots.ts";
-import { readWhole } from "./backup-target.ts";
+import { isDamage, readWhole } from "./backup-target.ts";
 
 const verifiedSchema = z.object({ at: z.iso.datetime(), faults: z.int() });
 
@@ -47,9 +47,8 @@ async function describe(target: Blobs, snapshot: SnapshotFiles): Promise<Snapsho
       verified: await verifiedOf(target, snapshot),
     };
   } catch (error) {
-    const { code, message } = toArchiveError(error);
-    if (code !== "backup-damaged" && code !== "backup-newer") throw error;
-    return { ...known, fault: message };
+    if (!isDamage(error)) throw error;
+    return { ...known, fault: toArchiveError(error).message };
   }
 }
 

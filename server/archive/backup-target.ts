@@ -32,6 +32,11 @@ export function targetError(error: unknown): unknown {
   return new ArchiveError(code, sentence, { cause: error });
 }
 
+/** Whether an error tells that a file of the backup cannot be used, rather than that the target does not answer. */
+export function isDamage(error: unknown): boolean {
+  return error instanceof ArchiveError && (error.code === "backup-damaged" || error.code === "backup-newer");
+}
+
 /** Runs `work` on a target, and closes it. */
 export async function onceOpen<Result>(target: Blobs, work: (target: Blobs) => Promise<Result>): Promise<Result> {
   try {

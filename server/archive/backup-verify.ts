@@ -5,7 +5,7 @@ import { faultsNamed, type Manifest, objectsRoot, verifiedKey } from "./backup-l
 import { mergeFolders, type NeededObject, readFolders } from "./backup-lists.ts";
 import { withTargetLock } from "./backup-lock.ts";
 import { listSnapshots, readManifest } from "./backup-snapshots.ts";
-import { onTarget, putWhole, readCompressed, targetError } from "./backup-target.ts";
+import { isDamage, onTarget, putWhole, readCompressed, targetError } from "./backup-target.ts";
 import { checkObject, copyObject } from "./copy-object.ts";
 import { inParallel } from "./in-parallel.ts";
 
@@ -114,9 +114,8 @@ async function drain(chunks: AsyncIterable<Buffer>): Promise<void> {
 
 /** Only what tells of damage is a fault: a target that does not answer ends the verification. */
 function damage(error: unknown): string {
-  const { code, message } = toArchiveError(error);
-  if (code !== "backup-damaged" && code !== "backup-newer") throw error;
-  return message;
+  if (!isDamage(error)) throw error;
+  return toArchiveError(error).message;
 }
 
 async function tellTotals(target: Blobs, onStart: (objects: number, bytes: number) => void): Promise<void> {

@@ -14,7 +14,7 @@ import { readFolders } from "./backup-lists.ts";
 import { type TargetLock, withTargetLock } from "./backup-lock.ts";
 import { prune, type Pruned } from "./backup-prune.ts";
 import { listSnapshots, readManifest } from "./backup-snapshots.ts";
-import { onceOpen, putWhole } from "./backup-target.ts";
+import { isDamage, onceOpen, putWhole } from "./backup-target.ts";
 import type { StoreLog } from "./store.ts";
 import { sweepLock } from "./sweep.ts";
 
@@ -155,12 +155,19 @@ async function dumpAll(
   }
 }
 
-/** Retention of one archive must not remove the snapshots of another. */
+/** Retention of one archive must not remove the snapshots of another. A manifest that cannot be read tells nothing. */
 async function refuseForeign(target: Blobs, archiveId: string): Promise<void> {
-  const newest = (await listSnapshots(target)).find(({ manifest }) => manifest !== undefined);
-  if (newest === undefined || (await readManifest(target, newest)).archiveId === archiveId) return;
-  const sentence = "The target holds backups of another archive: name a folder or a bucket of its own.";
-  throw new ArchiveError("backup-of-other", sentence);
+  for (const snapshot of await listSnapshots(target)) {
+    if (snapshot.manifest === undefined) continue;
+    const manifest = await readManifest(target, snapshot).catch((error: unknown) => {
+      if (isDamage(error)) return undefined;
+      throw error;
+    });
+    if (manifest?.archiveId === archiveId) return;
+    if (manifest === undefined) continue;
+    const sentence = "The target holds backups of another archive: name a folder or a bucket of its own.";
+    throw new ArchiveError("backup-of-other", sentence);
+  }
 }
 
 function totalsOf({ snapshot, tables, objects }: Manifest) {

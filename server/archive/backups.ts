@@ -22,12 +22,12 @@ export interface BackupSettings {
 
 /** How the backups go. */
 export interface BackupStatus {
-  /** When the next one is made by itself; undefined when none is. */
-  readonly nextAt: Date | undefined;
+  /** When the next one is made by itself; null when none is. */
+  readonly nextAt: Date | null;
   /** Whether one should have been made by itself, and there is none yet. */
   readonly overdue: boolean;
   /** The latest that made a snapshot. */
-  readonly lastSuccess: BackupRun | undefined;
+  readonly lastSuccess: BackupRun | null;
   /** The latest, newest first. */
   readonly runs: readonly BackupRun[];
 }
@@ -83,9 +83,9 @@ export function createBackups(
       const [lastSuccess, runs] = await Promise.all([backups.latestSuccess(), backups.latest(limit)]);
       const missed = lastSuccess === undefined || lastSuccess.startedAt < lastTurn(times, now);
       return {
-        nextAt: isScheduled ? nextTurn(times, now) : undefined,
+        nextAt: isScheduled ? nextTurn(times, now) : null,
         overdue: isScheduled && missed,
-        lastSuccess,
+        lastSuccess: lastSuccess ?? null,
         runs,
       };
     },

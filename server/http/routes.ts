@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import type { SearchLevel } from "../archive/attributes.ts";
 import { nonPatientCategories, type NonPatientCategory } from "../archive/non-patient-categories.ts";
+import { listBackups } from "./backups.ts";
 import { capabilitiesHandler } from "./capabilities.ts";
 import { readChanges } from "./changes.ts";
 import { checkCommitment, requestCommitment } from "./commitment.ts";
@@ -110,6 +111,7 @@ import {
   quarantineListed,
   quarantinePurged,
 } from "./transactions-admission.ts";
+import { backupsListed } from "./transactions-backups.ts";
 import {
   changesRead,
   deliveriesListed,
@@ -204,6 +206,8 @@ export const routes: readonly Route[] = [
   ),
   route("POST", `${conflict}/acknowledge`, conflictParams, "Acknowledge it", conflictAcknowledged, acknowledgeConflict),
   route("POST", `${conflict}/reopen`, conflictParams, "Take that back", conflictRead, reopenConflict),
+  route("GET", "/api/backups", noParams, "How the backups go", backupsListed, listBackups),
+
   route("GET", "/api/holds", noParams, "List the holds", holdsListed, listHolds),
   route("POST", "/api/holds", noParams, "Place a hold", holdPlaced, placeHold),
   route("GET", "/api/holds/:hold", holdParams, "One hold", holdRead, getHold),

@@ -19,6 +19,7 @@ import { testDatabase } from "./postgres.ts";
 
 /** An archive without doors. */
 export interface TestArchive {
+  readonly databaseUrl: string;
   readonly knex: Knex;
   readonly blobs: Blobs;
   readonly catalog: Catalog;
@@ -39,7 +40,13 @@ export async function freshArchive(t: TestContext, store?: Blobs): Promise<TestA
   const blobs = store ?? (await openFileBlobs({ folder: await freshFolder(t) }));
   const { knex } = database;
   const catalog = createCatalog(knex);
-  return { knex, blobs, catalog, archive: createArchive({ blobs, catalog, log: createLog("silent") }) };
+  return {
+    databaseUrl: database.url,
+    knex,
+    blobs,
+    catalog,
+    archive: createArchive({ blobs, catalog, log: createLog("silent") }),
+  };
 }
 
 /** A database without a schema, as a restore connects to it. */
@@ -99,13 +106,18 @@ export async function everyRow(knex: Knex, except: readonly string[] = ["archive
 
 /** SHA-256 of every object by its key. */
 export async function everyObject(blobs: Blobs): Promise<Readonly<Record<string, string>>> {
-  const keys: string[] = [];
-  for await (const { key } of blobs.list()) keys.push(key);
   const all: Record<string, string> = {};
-  for (const key of keys.sort()) {
+  for (const key of await keysOf(blobs)) {
     const hash = createHash("sha256");
     for await (const chunk of await blobs.get(key)) hash.update(chunk);
     all[key] = hash.digest("hex");
   }
   return all;
+}
+
+/** The keys that begin with `prefix`, in order. */
+export async function keysOf(blobs: Blobs, prefix = ""): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { key } of blobs.list(prefix)) keys.push(key);
+  return keys.sort();
 }
