@@ -16,6 +16,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: "send files and folders to a server",
     load: async () => (await import("./cli/import.ts")).importCommand,
   },
+  reindex: {
+    summary: "make the catalog of the objects that have no row",
+    load: async () => (await import("./cli/reindex.ts")).reindexCommand,
+  },
   check: {
     summary: "see whether the database and the object store work",
     load: async () => (await import("./cli/check.ts")).checkCommand,

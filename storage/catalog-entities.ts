@@ -18,9 +18,10 @@ export async function resolveSeries(
 ): Promise<ReadonlyMap<string, SeriesKey>> {
   const entities = distinct(records, seriesKey);
   const found = await findSeries(trx, entities);
-  const missing = entities.filter((record) => !found.has(seriesKey(record)));
+  // In the order of `records`: a study is described by the first of them, not by that with the lowest UID.
+  const missing = records.filter((record) => !found.has(seriesKey(record)));
   if (missing.length === 0) return found;
-  await insertSeries(trx, missing, await insertStudies(trx, missing));
+  await insertSeries(trx, distinct(missing, seriesKey), await insertStudies(trx, missing));
   return findSeries(trx, entities);
 }
 

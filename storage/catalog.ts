@@ -9,6 +9,7 @@ import type { ReadStudyMatch } from "./catalog-held.ts";
 import { createHoldCatalog, type HoldCatalog } from "./catalog-holds.ts";
 import { createQuarantineCatalog, type QuarantineCatalog } from "./catalog-quarantine.ts";
 import { createRemovalCatalog, type RemovalCatalog } from "./catalog-removals.ts";
+import { createReindexCatalog, type ReindexCatalog } from "./catalog-reindex.ts";
 import { createIntegrityCatalog, type IntegrityCatalog } from "./catalog-integrity.ts";
 import { createLocks, type WithLock } from "./catalog-locks.ts";
 import { createNameKeysCatalog, type NameKeysCatalog } from "./catalog-name-keys.ts";
@@ -93,6 +94,8 @@ export interface Catalog {
   readonly integrity: IntegrityCatalog;
   /** What backups are made of, and how the last ones went. */
   readonly backups: BackupCatalog;
+  /** What a reindex has found. */
+  readonly reindex: ReindexCatalog;
   /** Resolves when PostgreSQL answers. */
   check(): Promise<void>;
 }
@@ -147,6 +150,7 @@ export function createCatalog(knex: Knex, readMatch?: ReadStudyMatch): Catalog {
     commitments: createCommitmentCatalog(knex),
     integrity: createIntegrityCatalog(knex),
     backups: createBackupCatalog(knex),
+    reindex: createReindexCatalog(knex),
     check: () => databaseError(async () => void (await knex.raw("select 1"))),
   };
 }

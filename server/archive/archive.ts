@@ -12,6 +12,7 @@ import { createCheck } from "./readiness.ts";
 import { createHolds, type Holds } from "./holds.ts";
 import { createQuarantine, type Quarantine } from "./quarantine.ts";
 import { quarantineLimits } from "./quarantine-faults.ts";
+import { createReindex, type ReindexOptions, type ReindexResult } from "./reindex.ts";
 import { createRemove, type Removal, type RemovalPage, type Restored, type RestoreRequest } from "./remove.ts";
 import { createLocate, type InstanceUids } from "./locate.ts";
 import { createIntegrity, type Integrity } from "./integrity.ts";
@@ -115,6 +116,9 @@ export interface Archive {
   /** Makes what older versions stored findable by fuzzy matching; ends soon after `signal` aborts. */
   fillNameKeys(signal: AbortSignal): Promise<void>;
 
+  /** Makes rows of objects that have none; undefined when another reindex is under way. */
+  reindex(options: ReindexOptions): Promise<ReindexResult | undefined>;
+
   /** Resolves when the archive can store and find. */
   check(): Promise<void>;
 }
@@ -184,6 +188,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     integrity: createIntegrity(blobs, catalog, log),
     backups: createBackups(blobs, catalog, log, options.backups ?? noBackups),
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),
+    reindex: createReindex(blobs, catalog),
     check: createCheck(blobs, catalog),
   };
 }

@@ -2,6 +2,7 @@
 import { deflateRawSync } from "node:zlib";
 import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
+import type { NonPatientRecord } from "../../storage/catalog-non-patient.ts";
 import type { LevelDocument } from "../../storage/catalog-records.ts";
 import { textOf } from "../dicom/data-set.ts";
 import { type DicomJson, toDicomJson, toJsonText } from "../dicom/json.ts";
@@ -9,6 +10,7 @@ import type { ScannedFile } from "../dicom/part10.ts";
 import { isUid, type Uid, uidRule } from "../dicom/uid.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
 import { computed } from "./attributes.ts";
+import type { StoredBytes } from "./describe.ts";
 import { createOrphans } from "./orphans.ts";
 import { Reading } from "./reading.ts";
 import type { StoreLog } from "./store.ts";
@@ -49,7 +51,7 @@ export function createNonPatientStore(
     body: AsyncIterable<Buffer>,
     target: NonPatientTarget,
   ): Promise<NonPatientOutcome> {
-    const reading = new Reading(body, (file) => describe(file, target));
+    const reading = new Reading(body, (file) => describeFor(file, target));
     try {
       const { key: blobKey, byteLength } = await blobs.put(reading.chunks(), {
         metadata: () => {
@@ -58,21 +60,9 @@ export function createNonPatientStore(
           return { sha256, kind: "non-patient-instance", sopClassUid, sopInstanceUid };
         },
       });
-      const { file, sopClassUid, sopInstanceUid, json, bulkData } = reading.described();
+      const { file, sopClassUid, sopInstanceUid } = reading.described();
       const sha256 = reading.sha256();
-      const described = {
-        sopInstanceUid,
-        sopClassUid,
-        category: target.category,
-        attributes: withoutBulkData(json),
-        metadata: deflateRawSync(toJsonText(json), { level: 4 }),
-        transferSyntaxUid: file.transferSyntax.uid,
-        blobKey,
-        byteLength,
-        sha256,
-        dataSetOffset: file.dataSetOffset,
-        bulkData: Object.keys(bulkData).length === 0 ? undefined : bulkData,
-      };
+      const described = nonPatientRecord(reading.described(), { blobKey, byteLength, sha256 });
       const duplicate = await nonPatient.insert(described).catch(async (error: unknown) => {
         await orphans.doubt(blobKey, error);
         throw error;
@@ -96,20 +86,52 @@ export function createNonPatientStore(
 }
 
 /** @throws ArchiveError `missing-identifier`, `wrong-category`, `wrong-instance` */
-function describe(file: ScannedFile, target: NonPatientTarget) {
-  const sopClassUid = uidOf(textOf(file.dataSet, tag.sopClassUid), "SOPClassUID (0008,0016)");
-  const sopInstanceUid = uidOf(textOf(file.dataSet, tag.sopInstanceUid), "SOPInstanceUID (0008,0018)");
-  if (nonPatientCategoryOf(sopClassUid) !== target.category) {
+function describeFor(file: ScannedFile, target: NonPatientTarget): DescribedNonPatient {
+  const described = describeNonPatient(file);
+  if (described.category !== target.category) {
     throw new ArchiveError("wrong-category", `An instance of this SOP class does not belong to ${target.category}.`);
   }
-  if ((target.sopInstanceUid ?? sopInstanceUid) !== sopInstanceUid) {
+  if ((target.sopInstanceUid ?? described.sopInstanceUid) !== described.sopInstanceUid) {
     throw new ArchiveError("wrong-instance", "SOPInstanceUID (0008,0018) is not that of the address.");
   }
+  return described;
+}
+
+/** What a scanned file of an instance that belongs to no patient says. */
+export interface DescribedNonPatient {
+  readonly file: ScannedFile;
+  readonly category: NonPatientCategory | undefined;
+  readonly sopClassUid: Uid;
+  readonly sopInstanceUid: Uid;
+}
+
+/** Describes a scanned file. @throws ArchiveError `missing-identifier` */
+export function describeNonPatient(file: ScannedFile): DescribedNonPatient {
+  const sopClassUid = uidOf(textOf(file.dataSet, tag.sopClassUid), "SOPClassUID (0008,0016)");
+  const sopInstanceUid = uidOf(textOf(file.dataSet, tag.sopInstanceUid), "SOPInstanceUID (0008,0018)");
+  return { file, category: nonPatientCategoryOf(sopClassUid), sopClassUid, sopInstanceUid };
+}
+
+/** The row of one whose bytes are durable. @throws ArchiveError `wrong-category` */
+export function nonPatientRecord(described: DescribedNonPatient, bytes: StoredBytes): NonPatientRecord {
+  const { file, category, sopClassUid, sopInstanceUid } = described;
+  if (category === undefined)
+    throw new ArchiveError("wrong-category", "Instances of this SOP class belong to a patient.");
   const { json, bulkData } = toDicomJson(file.dataSet, {
-    bulkDataUri: (path) => `${target.category}/${sopInstanceUid}/bulkdata/${path}`,
+    bulkDataUri: (path) => `${category}/${sopInstanceUid}/bulkdata/${path}`,
   });
   json[computed.availableTransferSyntaxUid] = { vr: "UI", Value: [file.transferSyntax.uid] };
-  return { file, sopClassUid, sopInstanceUid, json, bulkData };
+  return {
+    sopInstanceUid,
+    sopClassUid,
+    category,
+    attributes: withoutBulkData(json),
+    metadata: deflateRawSync(toJsonText(json), { level: 4 }),
+    transferSyntaxUid: file.transferSyntax.uid,
+    ...bytes,
+    dataSetOffset: file.dataSetOffset,
+    bulkData: Object.keys(bulkData).length === 0 ? undefined : bulkData,
+  };
 }
 
 function uidOf(text: string | undefined, name: string): Uid {
