@@ -109,6 +109,9 @@ const schema = z.object({
     .default("data")
     .transform((text) => path.resolve(text))
     .describe("Folder of everything that is kept on this machine."),
+  MIN_FREE_MB: wholeNumber(0, 1_000_000_000)
+    .default(512)
+    .describe("Megabytes to keep free on the disks of DATA_DIR: below them nothing is stored (507); 0 for none."),
   DATABASE_URL: postgres.optional().describe("PostgreSQL; unset: one of its own below DATA_DIR."),
   DATABASE_POOL: wholeNumber(2, 500).default(10).describe("Connections to PostgreSQL at most."),
   S3_ENDPOINT: web.optional().describe("Object store (MinIO or any S3); unset: files below DATA_DIR."),

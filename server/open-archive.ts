@@ -8,13 +8,14 @@ import { createCatalog } from "../storage/catalog.ts";
 import type { WithLock } from "../storage/catalog-locks.ts";
 import { connectDatabase } from "../storage/database.ts";
 import { migrate } from "../storage/migrate.ts";
+import { withRoom } from "../storage/room.ts";
 import { joinEmbeddedPostgres, startEmbeddedPostgres } from "../storage/postgres-embedded.ts";
 import { type Archive, createArchive } from "./archive/archive.ts";
 import { readStudyMatch } from "./archive/study-match.ts";
 import type { BackupSettings } from "./archive/backups.ts";
 import { parseKeepRule } from "./archive/backup-keep.ts";
 import type { Config } from "./config.ts";
-import { makeDataFolder } from "./data-folder.ts";
+import { diskFault, makeDataFolder } from "./data-folder.ts";
 import type { Log } from "./log.ts";
 import { openBackupTarget } from "./open-backup.ts";
 
@@ -54,7 +55,10 @@ export async function openStorage(config: Config, log: Log, options: OpenOptions
     let url = config.DATABASE_URL;
     if (url === undefined) {
       const embedded = { folder: path.join(config.DATA_DIR, "postgres"), log };
-      const postgres = await (beside ? joinEmbeddedPostgres(embedded) : startEmbeddedPostgres(embedded));
+      const starting = beside ? joinEmbeddedPostgres(embedded) : startEmbeddedPostgres(embedded);
+      const postgres = await starting.catch((error: unknown) => {
+        throw diskFault(config.DATA_DIR, error);
+      });
       opened.push(() => postgres.stop());
       url = postgres.connectionString;
     }
@@ -113,7 +117,16 @@ function backupSettings(config: Config, log: Log): BackupSettings {
   };
 }
 
-function openBlobs(config: Config, log: Log): Promise<Blobs> {
+async function openBlobs(config: Config, log: Log): Promise<Blobs> {
+  // Those of the disks that are on this machine: the objects, and the rows of the PostgreSQL of its own.
+  const folders = [
+    ...(config.S3_ENDPOINT === undefined ? ["objects"] : []),
+    ...(config.DATABASE_URL === undefined ? ["postgres"] : []),
+  ].map((name) => path.join(config.DATA_DIR, name));
+  return withRoom(await openStore(config, log), { folders, reserve: config.MIN_FREE_MB * 2 ** 20, log });
+}
+
+function openStore(config: Config, log: Log): Promise<Blobs> {
   const { S3_ENDPOINT: endpoint, S3_BUCKET: bucket, S3_ACCESS_KEY: accessKey, S3_SECRET_KEY: secretKey } = config;
   if (endpoint === undefined || accessKey === undefined || secretKey === undefined) {
     return openFileBlobs({ folder: path.join(config.DATA_DIR, "objects") });

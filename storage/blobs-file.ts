@@ -72,10 +72,12 @@ export async function openFileBlobs(options: { readonly folder: string }): Promi
     removeLeftovers: (before) => onDisk(() => removeStale(temporary, before)),
     check: async () => {
       const file = path.join(temporary, randomUUID());
-      await onDisk(async () => {
-        await writeFile(file, "check");
-        await unlink(file);
-      });
+      try {
+        await onDisk(() => writeFile(file, "check"));
+      } finally {
+        // On a full disk the file is made, and stays empty.
+        await rm(file, { force: true }).catch(() => undefined);
+      }
     },
     close: async () => undefined,
   };

@@ -41,8 +41,10 @@ const fixedSettings: Readonly<Record<string, string>> = {
 
 /** How long (milliseconds) a start may take; recovery after a crash replays the log. */
 const startTime = 5 * 60_000;
-/** Starts in a row that may fail before giving up. */
+/** Starts in a row that may fail: the first one then gives up; later ones, which a full disk may hinder, never do. */
 const attempts = 5;
+/** The longest pause (milliseconds) between two starts. */
+const longestPause = 10_000;
 /** A server that ran for so long (milliseconds) has its attempts back. */
 const healthyAfter = 60_000;
 
@@ -197,7 +199,7 @@ async function supervise(
   let { running, owner }: { running: Running; owner: Client | undefined } = first;
   let startedAt = Date.now();
   let failures = 0;
-  while (!signal.aborted && failures < attempts) {
+  while (!signal.aborted) {
     const dropped = owner === undefined ? sleep(500, "dropped" as const) : sessionEnd(owner);
     const exited = running.exited.then(() => "exited" as const);
     const event = await Promise.race([stopped, exited, dropped]);
@@ -212,16 +214,13 @@ async function supervise(
     owner = undefined;
     if (Date.now() - startedAt > healthyAfter) failures = 0;
     log.warn({ component: "postgres", failures }, "The embedded PostgreSQL ended unexpectedly and is started again.");
-    await Promise.race([stopped, sleep(100 * 2 ** failures)]);
+    if (failures === attempts) log.error({ component: "postgres" }, "The embedded PostgreSQL keeps ending.");
+    await Promise.race([stopped, sleep(Math.min(100 * 2 ** failures, longestPause))]);
     if (signal.aborted) break;
     failures += 1;
     startedAt = Date.now();
     running = start(cluster, running.port, log, settings);
     await awaitReady(cluster, running).catch(() => end(running));
-  }
-  if (!signal.aborted) {
-    log.error({ component: "postgres" }, "The embedded PostgreSQL keeps ending and is not started again.");
-    await stopped;
   }
   await owner?.end().catch(() => undefined);
   await end(running);

@@ -13,7 +13,7 @@ import { wadoUriParameters } from "./wado-uri-query.ts";
 import { searchParameters } from "./search-attributes.ts";
 
 /** Answered by every route whose handler reaches the archive. */
-export const anyArchive = [500, 503];
+export const anyArchive = [500, 503, 507];
 
 const dicomJson = ["application/dicom+json", "application/json"];
 /** A Native DICOM Model document a part (PS3.18 8.7.3.2). */
@@ -31,7 +31,7 @@ export const lively: Transaction = {
   responseSchema: z.object({ status: z.enum(["live", "ready"]) }),
   statuses: [200],
 };
-export const readied: Transaction = { ...lively, statuses: [200, 507, ...anyArchive] };
+export const readied: Transaction = { ...lively, statuses: [200, ...anyArchive] };
 
 /** Store (PS3.18 10.5). */
 export const stored: Transaction = {
@@ -46,7 +46,7 @@ export const stored: Transaction = {
     ...mediaTypes,
   ],
   responseTypes: [...dicomJson, "application/dicom+xml"],
-  statuses: [200, 202, 406, 409, 413, 415, 507, ...anyArchive],
+  statuses: [200, 202, 406, 409, 413, 415, ...anyArchive],
   outcomes: [409],
 };
 
@@ -164,7 +164,7 @@ export const nonPatientStored: Transaction = {
   area: "Non-patient instances",
   section: "PS3.18 12.5",
   requestTypes: ["multipart/related", "application/dicom"],
-  statuses: [200, 400, 406, 409, 413, 415, 507, ...anyArchive],
+  statuses: [200, 400, 406, 409, 413, 415, ...anyArchive],
 };
 export const nonPatientSearched: Transaction = {
   ...searched,

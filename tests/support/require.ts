@@ -1,5 +1,7 @@
 /** The foreign parts that some tests use: where each is found, and what to install when it is absent. */
-import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { accessSync, constants, existsSync, mkdtempSync, rmdirSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { isWhole, readManifest } from "../../ohif-config/build-manifest.ts";
 import { viewerBuildFolder } from "../../ohif-config/version.ts";
@@ -60,6 +62,10 @@ const foreignParts = {
     probe: () => findExecutable("strace"),
     install: "needs strace: apt-get install strace",
   },
+  tmpfs: {
+    probe: tmpfsProbe,
+    install: "needs file systems of its own: run the tests as root where mount is allowed",
+  },
   corpus: {
     probe: corpusProbe,
     install: "needs the DICOM corpus: set CORPUS_DIR to its folder",
@@ -114,6 +120,28 @@ function isExecutable(file: string): boolean {
     return statSync(file).isFile();
   } catch {
     return false;
+  }
+}
+
+/** Whether a file system in memory can be mounted, by doing it once. */
+function tmpfsProbe(): string | undefined {
+  if (process.platform !== "linux" || process.getuid?.() !== 0) return undefined;
+  canMount ??= tryMount();
+  return canMount ? findExecutable("mount") : undefined;
+}
+
+let canMount: boolean | undefined;
+
+function tryMount(): boolean {
+  const folder = mkdtempSync(path.join(tmpdir(), "noctis-mount-"));
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], { stdio: "ignore" });
+    execFileSync("umount", [folder], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmdirSync(folder);
   }
 }
 
