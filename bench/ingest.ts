@@ -8,6 +8,7 @@ import { mkdir, mkdtemp, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { Client } from "minio";
+import manifest from "../package.json" with { type: "json" };
 import { startProcess, type ServerProcess } from "../tests/support/process.ts";
 import { freshBucket, startS3, type TestS3 } from "../tests/support/s3.ts";
 import { copyPlainly } from "./ingest-plain.ts";
@@ -22,9 +23,13 @@ const help = `node bench/ingest.ts
   --stores LIST     files,s3 (s3 needs radosgw, or TEST_S3_ENDPOINT with its keys); files,s3
   --clients LIST    1,4,8
   --work DIR        where everything is written; a new folder below the current one
-  --flag FLAG       of Node, for the server; may be given several times
+  --flag FLAG       of Node, for the server, instead of those of npm start; may be given several times
   --orthanc URL     also measures a running Orthanc, e.g. http://127.0.0.1:8042/dicom-web
 `;
+
+/** Those of `npm start`. */
+const startFlags = manifest.scripts.start.split(" ").filter((word) => word.startsWith("--"));
+
 const { values: given } = parseArgs({
   options: {
     help: { type: "boolean" },
@@ -34,7 +39,7 @@ const { values: given } = parseArgs({
     stores: { type: "string", default: "files,s3" },
     clients: { type: "string", default: "1,4,8" },
     work: { type: "string", default: "." },
-    flag: { type: "string", multiple: true, default: ["--initial-old-space-size=128"] },
+    flag: { type: "string", multiple: true, default: [...startFlags] },
     orthanc: { type: "string" },
   },
 });
