@@ -36,6 +36,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: "make an archive of a backup, or bring single objects back",
     load: async () => (await import("./cli/restore.ts")).restoreCommand,
   },
+  quarantine: {
+    summary: "list, try again or purge files that could not be stored",
+    load: async () => (await import("./cli/quarantine.ts")).quarantineCommand,
+  },
   config: {
     summary: "print the settings in force",
     load: async () => (await import("./cli/config.ts")).configCommand,
@@ -43,15 +47,15 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
 };
 
 function usage(): string {
-  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`);
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`);
   return `Usage: noctis COMMAND [options]
 
 Commands:
 ${lines.join("\n")}
 
 Options:
-  --help     show this text; noctis COMMAND --help tells more
-  --version  show the version
+  --help       show this text; noctis COMMAND --help tells more
+  --version    show the version
 
 The server itself is started by npm start.`;
 }

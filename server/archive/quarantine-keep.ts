@@ -1,7 +1,7 @@
 /** Puts a file into quarantine that an ingest has read to its end and cannot store. */
 import { type Blobs, freshKey } from "../../storage/blobs.ts";
-import type { Catalog } from "../../storage/catalog.ts";
-import type { QuarantineLimits } from "../../storage/catalog-quarantine.ts";
+import type { RemovalCatalog } from "../../storage/catalog-removals.ts";
+import type { QuarantineCatalog, QuarantineLimits } from "../../storage/catalog-quarantine.ts";
 import { textOf } from "../dicom/data-set.ts";
 import type { ScannedFile } from "../dicom/part10.ts";
 import type { ArchiveError } from "../errors.ts";
@@ -26,6 +26,12 @@ const hoursKept = 24;
 const longestName = 256;
 const longestUid = 128;
 
+/** What it needs of the catalog. */
+export interface KeepCatalog {
+  readonly quarantine: Pick<QuarantineCatalog, "again" | "add" | "evict">;
+  readonly removals: Pick<RemovalCatalog, "sweepLater" | "swept">;
+}
+
 /** The id under which it is kept; undefined when it could not be, which fails no store and is logged. */
 export type Keep = (file: FaultyFile, options: StoreOptions) => Promise<number | undefined>;
 
@@ -34,8 +40,8 @@ export type Keep = (file: FaultyFile, options: StoreOptions) => Promise<number |
  * and then nobody knows that the file has a fault. Both keys are on the list of the sweep meanwhile.
  */
 export function createKeep(
-  blobs: Blobs,
-  { quarantine, removals }: Pick<Catalog, "quarantine" | "removals">,
+  blobs: Pick<Blobs, "put" | "get" | "remove">,
+  { quarantine, removals }: KeepCatalog,
   log: StoreLog,
   limits: QuarantineLimits,
 ): Keep {

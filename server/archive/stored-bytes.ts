@@ -112,7 +112,11 @@ async function* readSegments(blobs: Blobs, place: StoredPlace, segments: readonl
 }
 
 /** The bytes of an object, or of `range` of it, which is opened when the first are pulled. */
-export async function* objectBytes(blobs: Blobs, blobKey: string, range?: Segment): AsyncGenerator<Buffer> {
+export async function* objectBytes(
+  blobs: Pick<Blobs, "get">,
+  blobKey: string,
+  range?: Segment,
+): AsyncGenerator<Buffer> {
   for await (const chunk of await blobs.get(blobKey, range)) yield toBuffer(chunk);
 }
 
