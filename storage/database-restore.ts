@@ -73,14 +73,17 @@ async function refuseCompany(client: Client): Promise<void> {
   throw new ArchiveError("archive-not-empty", sentence);
 }
 
-/** Tables of which an archive that nobody has used yet has rows: those that can have one row alone. */
+/** What a server writes by itself, also when nobody uses it. */
+const writtenUnasked: readonly string[] = [...unsavedTables, "sweep", "retention_run", "retention_removal"];
+
+/** Tables that can have one row alone have it in an archive that nobody has used yet. */
 async function refuseRows(client: Client): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     `select relname::text as name from pg_class
      where relkind = 'r' and relnamespace = current_schema()::regnamespace and relname <> all ($1)
        and not exists (select 1 from pg_attribute where attrelid = pg_class.oid and attname = 'only_row')
      order by relname`,
-    [unsavedTables],
+    [writtenUnasked],
   );
   for (const { name } of rows) {
     const { rowCount } = await client.query(`select 1 from ${quoted(name)} limit 1`);
