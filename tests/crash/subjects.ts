@@ -1,7 +1,7 @@
 /** What clients store in a crash test: instances of any size, each version with pixels that no other has. */
 import { createHash, randomBytes } from "node:crypto";
 import { newUid } from "../../server/dicom/uid.ts";
-import { element } from "../support/dicom-writer.ts";
+import { dicomFile, element } from "../support/dicom-writer.ts";
 import { imageFile, pixelAttributes } from "../support/images.ts";
 import { relatedBody } from "../support/related.ts";
 import type { Random } from "../support/scan.ts";
@@ -19,6 +19,8 @@ export type State = Version | "absent";
 
 /** One instance, and what was promised of it. */
 export interface Subject {
+  /** An image of a patient, or a color palette, which belongs to none: without study, series and frame. */
+  readonly kind: "image" | "palette";
   readonly study: string;
   readonly series: string;
   readonly instance: string;
@@ -37,12 +39,13 @@ const columns = 1024;
 const pool = randomBytes(24 * 2 ** 20);
 
 /** A new instance of a series. */
-export function newSubject(study: string, series: string, round: number): Subject {
-  return { study, series, instance: newUid(), possible: ["absent"], deleted: undefined, round };
+export function newSubject(study: string, series: string, round: number, kind: Subject["kind"] = "image"): Subject {
+  return { kind, study, series, instance: newUid(), possible: ["absent"], deleted: undefined, round };
 }
 
 /** Path below the DICOMweb root. */
-export function pathOf({ study, series, instance }: Subject): string {
+export function pathOf({ kind, study, series, instance }: Subject): string {
+  if (kind === "palette") return `color-palettes/${instance}`;
   return `studies/${study}/series/${series}/instances/${instance}`;
 }
 
@@ -56,6 +59,18 @@ export function fileOf(subject: Subject, byteLength: number, random: Random): { 
   } as const;
   const { bytes } = imageFile("1.2.840.10008.1.2.1", attributes, [element(0x7fe00010, "OB", pixels)], subject);
   return { bytes, version: { file: sha256(bytes), pixels: sha256(pixels) } };
+}
+
+/** A color palette (PS3.3 A.58) of about `byteLength` bytes; the digest of its table stands for that of pixels. */
+export function paletteOf(subject: Subject, byteLength: number, random: Random): { bytes: Buffer; version: Version } {
+  const { pixels: table } = pixelsOf(byteLength, random);
+  const bytes = dicomFile([
+    element(0x00080016, "UI", "1.2.840.10008.5.1.4.39.1"),
+    element(0x00080018, "UI", subject.instance),
+    element(0x00281201, "OW", table),
+    element(0x00700080, "CS", "CRASH"),
+  ]);
+  return { bytes, version: { file: sha256(bytes), pixels: sha256(table) } };
 }
 
 /** The same as metadata and bulk data (PS3.18 10.5.1.4): the server composes the file. */

@@ -6,7 +6,16 @@ import { first, items, toDataSet } from "../support/dicom-json.ts";
 import { multipartBody, multipartType } from "../support/instances.ts";
 import { repeatable, type Random } from "../support/scan.ts";
 import type { Account } from "./account.ts";
-import { composedOf, fileOf, newSubject, pathOf, type State, type Subject, type Version } from "./subjects.ts";
+import {
+  composedOf,
+  fileOf,
+  newSubject,
+  paletteOf,
+  pathOf,
+  type State,
+  type Subject,
+  type Version,
+} from "./subjects.ts";
 
 /** Clients at once. */
 const clientCount = 6;
@@ -43,6 +52,7 @@ const deeds: readonly (readonly [weight: number, deed: (client: Client) => Promi
   [30, (client) => storeOne(client, size(client.random))],
   [25, storeMany],
   [10, storeComposed],
+  [5, storePalette],
   [12, deleteOne],
   [8, restoreOne],
   [10, replaceOne],
@@ -122,6 +132,13 @@ async function storeComposed(client: Client): Promise<void> {
   await store(client, new Map([[subject, version]]), contentType, body);
 }
 
+/** An instance that belongs to no patient. */
+async function storePalette(client: Client): Promise<void> {
+  const subject = added(client, "palette");
+  const { bytes, version } = paletteOf(subject, size(client.random), client.random);
+  await store(client, new Map([[subject, version]]), "application/dicom", bytes, "color-palettes");
+}
+
 /** Other bytes with the same UIDs (DUPLICATES=replace). */
 async function replaceOne(client: Client): Promise<void> {
   const subject = pick(client, (state) => state !== "absent");
@@ -153,18 +170,19 @@ async function restoreOne(client: Client): Promise<void> {
 }
 
 /** A new instance of this client. */
-function added(client: Client): Subject {
-  const subject = newSubject(client.study, client.series, client.round);
+function added(client: Client, kind: Subject["kind"] = "image"): Subject {
+  const subject = newSubject(client.study, client.series, client.round, kind);
   client.own.push(subject);
   client.all.push(subject);
   return subject;
 }
 
-/** One of the client's instances whose state is known, and pleases. */
+/** One of the client's images whose state is known, and pleases. */
 function pick(client: Client, pleases: (state: State, subject: Subject) => boolean): Subject | undefined {
   const fitting = client.own.filter((subject) => {
     const [state, ...others] = subject.possible;
-    return state !== undefined && others.length === 0 && pleases(state, subject);
+    if (subject.kind !== "image" || state === undefined || others.length > 0) return false;
+    return pleases(state, subject);
   });
   return fitting[fitting.length === 0 ? 0 : client.random(fitting.length)];
 }
@@ -196,11 +214,12 @@ async function store(
   versions: ReadonlyMap<Subject, Version>,
   contentType: string,
   body: Buffer,
+  resource = "studies",
 ): Promise<void> {
   const { counts, problems } = client.account;
   const settles = new Map([...versions].map(([subject, version]) => [subject, began(client, subject, version)]));
   const headers = { "Content-Type": contentType, Accept: "application/dicom+json" };
-  const response = await fetch(`${client.url}/dicom-web/studies`, {
+  const response = await fetch(`${client.url}/dicom-web/${resource}`, {
     method: "POST",
     headers,
     body: new Uint8Array(body),
