@@ -128,6 +128,17 @@ const schema = z.object({
   REMOVED_KEEP_DAYS: wholeNumber(0, 36_500)
     .default(7)
     .describe("Days that deleted and replaced instances can be restored."),
+  RETENTION_EVERY: wholeNumber(1, 10_080)
+    .default(60)
+    .describe("Minutes from one run of a rule of retention to the next."),
+  RETENTION_MAX_PERCENT: wholeNumber(1, 100)
+    .default(10)
+    .describe(
+      "Largest share of all studies, in percent, that retention removes in a run unless a dry run has shown as many.",
+    ),
+  STORAGE_CAPACITY_GB: wholeNumber(1, 1_000_000_000)
+    .optional()
+    .describe("Room for instances in GB, for rules by free space; unset: that of the disk, and of S3 none is known."),
   CHANGES_KEEP_DAYS: wholeNumber(1, 36_500)
     .optional()
     .describe("Days that the feed of changes is kept; unset: for ever."),

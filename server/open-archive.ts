@@ -94,6 +94,9 @@ export async function openArchive(config: Config, log: Log, options: OpenOptions
       duplicates,
       removedKeepDays,
       changesKeepDays,
+      ...(config.STORAGE_CAPACITY_GB !== undefined && { capacityBytes: config.STORAGE_CAPACITY_GB * 1e9 }),
+      retentionMaxPercent: config.RETENTION_MAX_PERCENT,
+      retentionEveryMinutes: config.RETENTION_EVERY,
       backups: backupSettings(config, log),
       quarantine: {
         isOn: config.QUARANTINE,

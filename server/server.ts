@@ -44,7 +44,7 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
 async function open(config: Config, log: Log, opened: Closing[]): Promise<string> {
   const { archive, withLock, close } = await openArchive(config, log);
   opened.push(close);
-  const background = startBackground(backgroundTasks(archive, log), withLock, log);
+  const background = startBackground(backgroundTasks(archive, config, log), withLock, log);
   opened.push(() => background.stop(config.STOP_TIMEOUT));
   if (!readManifest(viewerBuildFolder)) log.warn({}, "the viewer is not installed; install it with: npm run viewer");
   const viewer = createViewer({ buildFolder: viewerBuildFolder, appConfig: makeAppConfig({ dicomWebRoot }) });
@@ -60,7 +60,7 @@ async function open(config: Config, log: Log, opened: Closing[]): Promise<string
 }
 
 /** What is done when nobody asks. */
-function backgroundTasks(archive: Archive, log: Log): readonly BackgroundTask[] {
+function backgroundTasks(archive: Archive, config: Config, log: Log): readonly BackgroundTask[] {
   const { queryTags } = archive;
   return [
     { name: "commitments", everySeconds: 30, run: () => archive.finishAbandonedCommitments() },
@@ -73,6 +73,13 @@ function backgroundTasks(archive: Archive, log: Log): readonly BackgroundTask[] 
     // Goes on until the server stops; each webhook has a lock of its own.
     { name: "webhooks", everySeconds: 5, unlocked: true, run: (signal) => archive.deliverWebhooks(signal) },
     { name: "backup", everySeconds: 30, run: (signal) => makeBackup(archive, log, signal) },
+    {
+      name: "retention",
+      // Looks more often than a rule has its turn, which is a row's business.
+      everySeconds: config.RETENTION_EVERY * 15,
+      unlocked: true,
+      run: async (signal) => void (await archive.retention.run({ signal })),
+    },
     { name: "changes", everySeconds: 3600, run: (signal) => archive.forgetOldChanges(signal) },
   ];
 }

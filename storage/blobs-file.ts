@@ -1,6 +1,6 @@
 /** Blobs in a local folder: one file an object, durable before `put` resolves. */
 import { randomUUID } from "node:crypto";
-import { open, type FileHandle, mkdir, readdir, rename, rm, stat, unlink, writeFile } from "node:fs/promises";
+import { open, type FileHandle, mkdir, readdir, rename, rm, stat, statfs, unlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Readable } from "node:stream";
 import { callbackify } from "node:util";
@@ -70,6 +70,11 @@ export async function openFileBlobs(options: { readonly folder: string }): Promi
     },
     list: (prefix = "") => walk(folder, "", prefix),
     removeLeftovers: (before) => onDisk(() => removeStale(temporary, before)),
+    space: () =>
+      onDisk(async () => {
+        const { bsize, blocks, bavail } = await statfs(folder);
+        return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+      }),
     check: async () => {
       const file = path.join(temporary, randomUUID());
       try {

@@ -75,6 +75,7 @@ export async function openS3Blobs(options: S3Options): Promise<Blobs> {
     },
     list: (prefix = "") => list(store, prefix),
     removeLeftovers: (before) => translating(() => abortUploads(store, before)),
+    space: async () => undefined,
     check: () => translating(() => check(store)),
     close: async () => close(),
   };

@@ -24,6 +24,12 @@ export interface BlobMetadata {
   readonly studyInstanceUid?: string | undefined;
 }
 
+/** Bytes that a store has room for, and those that are free. */
+export interface BlobSpace {
+  readonly totalBytes: number;
+  readonly freeBytes: number;
+}
+
 /** A part of an object: `length` bytes from `offset`, both in bytes. */
 export interface ByteRange {
   readonly offset: number;
@@ -67,6 +73,9 @@ export interface Blobs {
    * A put that has been under way for so long fails.
    */
   removeLeftovers(before: Date): Promise<number>;
+
+  /** The room there is; undefined when the store does not tell. */
+  space(): Promise<BlobSpace | undefined>;
 
   /** Resolves when the store can be written and read; rejects with one clear error otherwise. */
   check(): Promise<void>;

@@ -2,7 +2,7 @@
 import type { Knex } from "knex";
 import { ArchiveError } from "../server/errors.ts";
 import type { Condition } from "./catalog-match.ts";
-import { all, type Sql } from "./catalog-sql.ts";
+import { all, any, type Sql } from "./catalog-sql.ts";
 import { conditionSql, restricted } from "./catalog-where.ts";
 
 /**
@@ -75,6 +75,12 @@ export function held(hold: HoldName): ArchiveError {
 export function holdSentence({ id, reason, until }: HoldName): string {
   const end = until === null ? "" : ` until ${until.toISOString()}`;
   return `Hold ${id} (${reason}) protects the study${end}.`;
+}
+
+/** The condition that a hold protects `study`, for lists of many studies. */
+export async function heldSql(knex: Knex, read?: ReadStudyMatch): Promise<Sql> {
+  const named = { text: `exists (select from hold where ${inForce} and ${namesStudy})`, bindings: [] };
+  return any([named, ...(await queryHolds(knex)).map(({ query }) => heldByQuery(query, read))]);
 }
 
 /** The condition that `match` finds `study`: `some` series of it meets what is asked of series, or `every` one does. */

@@ -1,7 +1,7 @@
 /** Holds: studies of which nothing is removed, as long as they are in force. */
 import type { Knex } from "knex";
 import { ArchiveError } from "../server/errors.ts";
-import { heldByQuery, inForce, namesStudy, type ReadStudyMatch } from "./catalog-held.ts";
+import { heldByQuery, holdOn, holdSentence, inForce, namesStudy, type ReadStudyMatch } from "./catalog-held.ts";
 import { restricted } from "./catalog-where.ts";
 import { databaseError } from "./database-error.ts";
 
@@ -50,6 +50,8 @@ export interface HoldCatalog {
   find(id: number): Promise<Hold | undefined>;
   /** How many studies that are there it protects, or would if it were in force. */
   countStudies(hold: Hold): Promise<number>;
+  /** One sentence that names a hold on the study of this row. */
+  sentenceOn(studyId: number): Promise<string>;
   /** Releases a hold; false when there is none that is not released. */
   release(id: number): Promise<boolean>;
 }
@@ -76,6 +78,11 @@ export function createHoldCatalog(knex: Knex, readMatch?: ReadStudyMatch): HoldC
     list: (page) => databaseError(() => listHolds(knex, page)),
     find: (id) => databaseError(() => findHold(knex, id)),
     countStudies: (hold) => databaseError(() => countStudies(knex, hold, readMatch)),
+    sentenceOn: (studyId) =>
+      databaseError(async () => {
+        const hold = await holdOn(knex, { studyId }, readMatch);
+        return hold ? holdSentence(hold) : "A hold protected the study until a moment ago.";
+      }),
     release: (id) => databaseError(() => releaseHold(knex, id)),
   };
 }

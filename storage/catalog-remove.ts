@@ -6,6 +6,8 @@ import { holdOn, lockHolds, type ReadStudyMatch, refuseHeld } from "./catalog-he
 import { moveOut, type RemovalReason } from "./catalog-move-out.ts";
 import { isHeld } from "./catalog-objects.ts";
 import { recheckSeries } from "./catalog-query-tag-values.ts";
+import { type DueRule, isDue } from "./catalog-retention-due.ts";
+import { bytesOfSeries, noteRemoval } from "./catalog-retention-runs.ts";
 import type { Selector } from "./catalog-read.ts";
 import { retried } from "./retry.ts";
 
@@ -30,6 +32,8 @@ export interface RemoveOptions {
   readonly keepDays: number;
   /** The door through which it was asked for. */
   readonly origin?: string | undefined;
+  /** When given, the study is left unless it is due still, and its removal is written down as one of that run. */
+  readonly due?: { readonly rule: DueRule; readonly runId: number };
   /** Reads the queries of holds. */
   readonly readMatch?: ReadStudyMatch;
   /** Describes what stays and was described by an instance that goes; absent: it keeps its description. */
@@ -50,7 +54,7 @@ const removalColumns = {
 
 /**
  * Removes the instances that `selector` names in one transaction, with the series and the study that become empty.
- * Undefined when there are none. Rows are locked in the order in which commits lock them: study, series, instances.
+ * Undefined when there are none, or when they are not due any more. Rows are locked in the order in which commits lock them: study, series, instances.
  * @throws ArchiveError `held`
  */
 export function removeInstances(knex: Knex, selector: Selector, options: RemoveOptions): Promise<Removal | undefined> {
@@ -60,7 +64,7 @@ export function removeInstances(knex: Knex, selector: Selector, options: RemoveO
 async function removeIn(
   trx: Knex.Transaction,
   selector: Selector,
-  { keepDays, origin, readMatch, describe }: RemoveOptions,
+  { keepDays, origin, due, readMatch, describe }: RemoveOptions,
 ): Promise<Removal | undefined> {
   const { studyInstanceUid, seriesInstanceUid } = selector;
   const study: { id: number } | undefined = await trx("study")
@@ -74,9 +78,12 @@ async function removeIn(
     .forUpdate()
     .select("id");
   const seriesIds = series.map(({ id }) => id);
+  if (due && !(await isDue(trx, due.rule, study.id))) return undefined;
   await refuseHeld(trx, { studyId: study.id }, readMatch);
+  const bytes = due && (await bytesOfSeries(trx, seriesIds));
   const moved = await moveOut(trx, { why: "deleted", selector, seriesIds, keepDays, origin });
   if (!moved) return undefined;
+  if (due) await noteRemoval(trx, { runId: due.runId, removalId: moved.removalId, bytes: bytes ?? 0 });
   const touched = [...moved.counts.keys()];
   await trx.raw(
     `update series set instance_count = instance_count - gone.count, revision = revision + 1,

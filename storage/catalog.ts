@@ -37,6 +37,7 @@ import {
   type QueryTagState,
   removeQueryTag,
 } from "./catalog-query-tags.ts";
+import { createRetentionCatalog, type RetentionCatalog } from "./catalog-retention.ts";
 import { searchCatalog, type Search, type SearchResult } from "./catalog-search.ts";
 import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
 import { createWebhookCatalog, type WebhookCatalog } from "./catalog-webhooks.ts";
@@ -86,6 +87,8 @@ export interface Catalog {
   readonly holds: HoldCatalog;
   /** Files that could not be stored for what is in them. */
   readonly quarantine: QuarantineCatalog;
+  /** Removal by rule. */
+  readonly retention: RetentionCatalog;
   /** Instances that belong to no patient. */
   readonly nonPatient: NonPatientCatalog;
   /** Storage commitment. */
@@ -144,6 +147,7 @@ export function createCatalog(knex: Knex, readMatch?: ReadStudyMatch): Catalog {
     webhooks: createWebhookCatalog(knex),
     removals: createRemovalCatalog(knex, known, readMatch),
     holds: createHoldCatalog(knex, readMatch),
+    retention: createRetentionCatalog(knex, readMatch),
     conflicts: createConflictCatalog(knex),
     quarantine: createQuarantineCatalog(knex),
     nonPatient: createNonPatientCatalog(knex),

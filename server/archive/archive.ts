@@ -27,6 +27,8 @@ import {
   type RetrievedBulkDataSet,
   type RetrievedFrames,
 } from "./retrieve-parts.ts";
+import { createRetention, type Retention } from "./retention.ts";
+import { createSpace } from "./space.ts";
 import { search, type SearchAnswers } from "./search.ts";
 import { type DicomJson, parseJsonText } from "../dicom/json.ts";
 import type { Uid } from "../dicom/uid.ts";
@@ -78,6 +80,8 @@ export interface Archive {
   purge(removalId: number): Promise<void>;
   /** What protects studies against every removal. */
   readonly holds: Holds;
+  /** Removal by rule. */
+  readonly retention: Retention;
   /** Forgets what cannot be restored any more, and removes the objects that nothing needs. */
   sweep(signal: AbortSignal): Promise<void>;
   /** Removes what stores have left half done whose process ended a day ago. */
@@ -136,6 +140,12 @@ export interface ArchiveOptions {
   readonly removedKeepDays?: number;
   /** Days that changes are kept; default for ever. */
   readonly changesKeepDays?: number | undefined;
+  /** Room for objects, when the object store does not tell it or may not be filled. */
+  readonly capacityBytes?: number | undefined;
+  /** Largest share of all studies that retention removes in a run without a dry run that has shown it; default 10. */
+  readonly retentionMaxPercent?: number;
+  /** Minutes from one run of a rule of retention to the next; default 60. */
+  readonly retentionEveryMinutes?: number;
   /** Where and when backups are made; default: nowhere and never by itself. */
   readonly backups?: BackupSettings;
   /** What quarantine keeps, and whether anything comes there; default no, and 1024 MB for 30 days. */
@@ -152,6 +162,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   const { blobs, catalog, log, duplicates = "keep", removedKeepDays = 7, changesKeepDays } = options;
   const { isOn, ...kept } = options.quarantine ?? { isOn: false, megabytes: 1024, days: 30 };
   const quarantine = quarantineLimits(kept);
+  const { capacityBytes, retentionMaxPercent = 10, retentionEveryMinutes = 60 } = options;
   const locate = createLocate(catalog);
   const retrieve = createRetrieve(blobs, catalog);
   const sweep = createSweep(blobs, catalog);
@@ -170,6 +181,15 @@ export function createArchive(options: ArchiveOptions): Archive {
     fileSet: createFileSet(retrieve),
     ...createRemove(catalog, { keepDays: removedKeepDays, sweep }),
     holds: createHolds(catalog),
+    retention: createRetention(catalog, {
+      queryTags,
+      space: createSpace(blobs, catalog, capacityBytes),
+      sweep,
+      log,
+      keepDays: removedKeepDays,
+      maxPercent: retentionMaxPercent,
+      everyMinutes: retentionEveryMinutes,
+    }),
     sweep,
     removeLeftovers: async () => {
       const count = await blobs.removeLeftovers(new Date(Date.now() - leftAfter));

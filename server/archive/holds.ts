@@ -2,7 +2,7 @@
 import type { Catalog } from "../../storage/catalog.ts";
 import type { Hold, HoldPage, HoldTarget, NewHold } from "../../storage/catalog-holds.ts";
 import { ArchiveError } from "../errors.ts";
-import { readStudyMatch } from "./study-match.ts";
+import { isEverything, readStudyMatch } from "./study-match.ts";
 
 export type { HoldTarget, NewHold };
 
@@ -28,8 +28,7 @@ export function createHolds({ holds }: Pick<Catalog, "holds">): Holds {
   return {
     place: async (hold) => {
       if ("query" in hold) {
-        const { ofStudy, ofSeries } = readStudyMatch(hold.query);
-        if (ofStudy.length + ofSeries.length === 0) {
+        if (isEverything(readStudyMatch(hold.query))) {
           throw new ArchiveError("invalid-query", "The query of a hold names no attribute that must match.");
         }
       }

@@ -48,6 +48,11 @@ export function readStudyMatch(text: string, queryTags: readonly QueryTagState[]
   };
 }
 
+/** Whether `match` leaves no study out. */
+export function isEverything({ ofStudy, ofSeries }: StudyMatch): boolean {
+  return ofStudy.length + ofSeries.length === 0;
+}
+
 function isOfSeries(condition: Condition): boolean {
   if ("related" in condition) return condition.related === "seriesInstances";
   return "level" in condition && condition.level === "series";

@@ -59,6 +59,20 @@ import {
 import { listRemovals, purgeRemoval, removalParams, removeResource, restoreRemoval } from "./remove.ts";
 import type { Reply, Request } from "./reply.ts";
 import { allBulkDataHandler, retrieveBulkData } from "./retrieve-bulk-data.ts";
+import {
+  addRule,
+  changeRule,
+  disableRule,
+  dryRunRule,
+  enableRule,
+  getRule,
+  listRules,
+  listRunRemovals,
+  listRuns,
+  removeRule,
+  ruleParams,
+  runParams,
+} from "./retention.ts";
 import { retrieveRendered, retrieveThumbnail } from "./retrieve-rendered.ts";
 import { retrieveFrames } from "./retrieve-frames.ts";
 import { zipOfList } from "./retrieve-zip.ts";
@@ -123,7 +137,21 @@ import {
   webhookRemoved,
   webhooksListed,
 } from "./transactions-changes.ts";
-import { holdPlaced, holdRead, holdReleased, holdsListed } from "./transactions-retention.ts";
+import {
+  holdPlaced,
+  holdRead,
+  holdReleased,
+  holdsListed,
+  ruleAdded,
+  ruleChanged,
+  ruleEnabled,
+  ruleRead,
+  ruleRemoved,
+  ruleRunDry,
+  rulesListed,
+  runRemovalsListed,
+  runsListed,
+} from "./transactions-retention.ts";
 import { addWebhook, getWebhook, listDeliveries, listWebhooks, removeWebhook, webhookParams } from "./webhooks.ts";
 import { wadoUri } from "./wado-uri.ts";
 
@@ -138,6 +166,9 @@ const commitment = "/commitment-requests/:transaction";
 const webhook = "/api/webhooks/:webhook";
 const conflict = "/api/conflicts/:conflict";
 const quarantined = "/api/quarantine/:quarantined";
+const rules = "/api/retention/rules";
+const rule = `${rules}/:rule`;
+const runRemovals = "/api/retention/runs/:run/removals";
 const tagRoot = "/api/query-tags";
 
 const metadata = metadataHandler();
@@ -219,6 +250,17 @@ export const routes: readonly Route[] = [
   route("GET", `${quarantined}/content`, quarantineParams, "Its bytes", quarantinedContent, getQuarantinedContent),
   route("POST", `${quarantined}/retry`, quarantineParams, "Store it again", quarantinedRetried, retryQuarantined),
   route("DELETE", quarantined, quarantineParams, "Purge one file", quarantinedPurged, purgeQuarantined),
+
+  route("GET", rules, noParams, "List the rules of retention", rulesListed, listRules),
+  route("POST", rules, noParams, "Add a rule of retention", ruleAdded, addRule),
+  route("GET", rule, ruleParams, "One rule of retention", ruleRead, getRule),
+  route("PUT", rule, ruleParams, "Change a rule of retention", ruleChanged, changeRule),
+  route("DELETE", rule, ruleParams, "Remove a rule of retention", ruleRemoved, removeRule),
+  route("POST", `${rule}/dry-run`, ruleParams, "What a rule of retention would remove", ruleRunDry, dryRunRule),
+  route("POST", `${rule}/enable`, ruleParams, "Enable a rule of retention", ruleEnabled, enableRule),
+  route("POST", `${rule}/disable`, ruleParams, "Disable a rule of retention", ruleRead, disableRule),
+  route("GET", "/api/retention/runs", noParams, "List the runs of retention", runsListed, listRuns),
+  route("GET", runRemovals, runParams, "What a run of retention removed", runRemovalsListed, listRunRemovals),
 
   route("GET", "/api/changes", noParams, "What happened to instances, in order", changesRead, readChanges),
   route("GET", "/api/webhooks", noParams, "List the webhooks", webhooksListed, listWebhooks),
