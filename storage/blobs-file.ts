@@ -1,22 +1,16 @@
 /** Blobs in a local folder: one file an object, durable before `put` resolves. */
 import { randomUUID } from "node:crypto";
-import { open, type FileHandle, mkdir, readdir, rename, rm, stat, statfs, unlink, writeFile } from "node:fs/promises";
+import { open, type FileHandle, mkdir, readdir, rm, stat, statfs, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Readable } from "node:stream";
 import { callbackify } from "node:util";
-import { ArchiveError } from "../server/errors.ts";
-import { inGroups } from "./blocks.ts";
-import { assertKey, isKey, keyFor, metadataOfKey, noSuchBlob, privatePrefix } from "./blobs.ts";
+import { filePut } from "./blobs-file-put.ts";
+import { assertKey, isKey, metadataOfKey, noSuchBlob, privatePrefix } from "./blobs.ts";
 import type { BlobEntry, Blobs, ByteRange } from "./blobs.ts";
+import { codeOf, onDisk, syncParents } from "./disk.ts";
 
 /** Size of one read, in bytes. */
 const blockLength = 256 * 1024;
-
-/** Chunks of the body are gathered to this many bytes, and written in one call. */
-const writeLength = 1024 * 1024;
-
-/** Chunks in one call: IOV_MAX of Linux is 1,024. */
-const chunksAtOnce = 512;
 
 /** How many objects are removed at a time. */
 const removalsAtOnce = 16;
@@ -33,31 +27,13 @@ export async function openFileBlobs(options: { readonly folder: string }): Promi
     const first = await mkdir(temporary, { recursive: true, mode: 0o700 });
     if (first !== undefined) await syncParents(first, temporary);
   });
-  const makeFolder = folderMaker(folder);
   const fileOf = (key: string) => {
     assertKey(key);
     return path.join(folder, key);
   };
 
   return {
-    put: async (body, { key: wanted, metadata, signal } = {}) => {
-      if (wanted !== undefined) assertKey(wanted);
-      const draft = path.join(temporary, randomUUID());
-      try {
-        const byteLength = await write(draft, body, signal);
-        const key = wanted ?? keyFor(metadata?.());
-        const file = fileOf(key);
-        await onDisk(async () => {
-          await makeFolder(path.dirname(file));
-          await publish(draft, file);
-        });
-        return { key, byteLength, modifiedAt: new Date() };
-      } catch (error) {
-        // Harmless when it fails: what is left in tmp/ has no key and is swept later.
-        await rm(draft, { force: true }).catch(() => undefined);
-        throw error;
-      }
-    },
+    put: filePut(folder, temporary),
     get: async (key, range) => openStream(fileOf(key), range),
     read: async (key, range) => readRange(fileOf(key), range),
     stat: async (key) => describe(key, fileOf(key)),
@@ -86,97 +62,6 @@ export async function openFileBlobs(options: { readonly folder: string }): Promi
     },
     close: async () => undefined,
   };
-}
-
-/** Writes and syncs `file`; gives its length. An error of the body passes as it is, one of the disk is translated. */
-async function write(file: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): Promise<number> {
-  const gathered = inGroups(body, writeLength, chunksAtOnce, signal);
-  let handle: FileHandle | undefined;
-  let position = 0;
-  try {
-    for await (const chunks of gathered) {
-      handle ??= await onDisk(() => open(file, "wx", 0o600));
-      position += await writeFully(handle, chunks, position);
-    }
-    handle ??= await onDisk(() => open(file, "wx", 0o600));
-    await syncData(handle);
-    return position;
-  } finally {
-    await handle?.close().catch(() => undefined);
-  }
-}
-
-async function syncData(handle: FileHandle): Promise<void> {
-  await onDisk(() => handle.datasync());
-}
-
-/** Writes all of `chunks` from `position` on, though one call may take less; gives their length. */
-async function writeFully(handle: FileHandle, chunks: readonly Uint8Array[], position: number): Promise<number> {
-  const total = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  let left = [...chunks];
-  let written = 0;
-  while (written < total) {
-    const { bytesWritten } = await onDisk(() => handle.writev(left, position + written));
-    written += bytesWritten;
-    left = withoutFirst(left, bytesWritten);
-  }
-  return total;
-}
-
-/** `chunks` without their first `count` bytes. */
-function withoutFirst(chunks: readonly Uint8Array[], count: number): Uint8Array[] {
-  let skip = count;
-  return chunks.flatMap((chunk) => {
-    const rest = chunk.subarray(Math.min(skip, chunk.byteLength));
-    skip -= chunk.byteLength - rest.byteLength;
-    return rest.byteLength > 0 ? [rest] : [];
-  });
-}
-
-/** Gives the finished file its key, and makes the name durable. */
-async function publish(draft: string, file: string): Promise<void> {
-  await rename(draft, file);
-  try {
-    await syncFolder(path.dirname(file));
-  } catch (error) {
-    await unlink(file).catch(() => undefined);
-    throw error;
-  }
-}
-
-/**
- * Makes the folders between `root` and a file and syncs their parents, once each a process: another process may have
- * made one and died before it synced.
- */
-function folderMaker(root: string): (folder: string) => Promise<void> {
-  const made = new Set([root]);
-  return async function make(folder: string): Promise<void> {
-    if (made.has(folder)) return;
-    const parent = path.dirname(folder);
-    await make(parent);
-    await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
-      if (codeOf(error) !== "EEXIST") throw error;
-    });
-    await syncFolder(parent);
-    made.add(folder);
-  };
-}
-
-/** Makes the names of new folders durable: of `first` and of every one between it and `last`. */
-async function syncParents(first: string, last: string): Promise<void> {
-  for (let made = path.resolve(last); ; made = path.dirname(made)) {
-    await syncFolder(path.dirname(made));
-    if (made === path.resolve(first)) return;
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 /** Opens the file and checks that it holds `range`; gives the range as it will be read. */
@@ -277,24 +162,4 @@ async function statOrUndefined(file: string) {
     if (["ENOENT", "ENOTDIR"].includes(codeOf(error))) return undefined;
     throw error;
   });
-}
-
-/** Runs an operation of the file system; what it throws becomes an ArchiveError. */
-async function onDisk<Result>(operation: () => Promise<Result>): Promise<Result> {
-  try {
-    return await operation();
-  } catch (error) {
-    if (error instanceof ArchiveError) throw error;
-    const code = codeOf(error);
-    if (code === "ENOENT") throw noSuchBlob(error);
-    if (code === "ENOSPC" || code === "EDQUOT") {
-      throw new ArchiveError("storage-full", "The disk of the archive is full.", { cause: error });
-    }
-    const cannot = ["EROFS", "EACCES", "EPERM"].includes(code) ? "refuses access" : "does not work";
-    throw new ArchiveError("storage-unavailable", `The folder of the archive ${cannot}.`, { cause: error });
-  }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
 }

@@ -114,10 +114,11 @@ export function freshKey(area?: BlobArea): string {
 /**
  * A fresh key that tells the SHA-256 of its object (`3f/3fa2b1c0d4e5f607-<sha256>`), when it is known: so the bytes can
  * be checked without a row, in whatever store they are copied to. Nothing else depends on the shape of a key.
+ * @param first its first two hexadecimal digits, where the store wants objects beside each other; random without
  */
-export function keyFor(metadata: Pick<BlobMetadata, "sha256"> | undefined): string {
+export function keyFor(metadata: Pick<BlobMetadata, "sha256"> | undefined, first = ""): string {
   if (metadata === undefined) return freshKey();
-  const name = randomBytes(8).toString("hex");
+  const name = `${first}${randomBytes(8).toString("hex").slice(first.length)}`;
   return `${name.slice(0, 2)}/${name}-${metadata.sha256}`;
 }
 

@@ -1,0 +1,62 @@
+/** Operations of the file system, whose failures become ours; and names of folders that must outlive a power cut. */
+import { mkdir, open } from "node:fs/promises";
+import path from "node:path";
+import { ArchiveError } from "../server/errors.ts";
+import { noSuchBlob } from "./blobs.ts";
+
+/** Runs an operation of the file system; what it throws becomes an ArchiveError. */
+export async function onDisk<Result>(operation: () => Promise<Result>): Promise<Result> {
+  try {
+    return await operation();
+  } catch (error) {
+    if (error instanceof ArchiveError) throw error;
+    const code = codeOf(error);
+    if (code === "ENOENT") throw noSuchBlob(error);
+    if (code === "ENOSPC" || code === "EDQUOT") {
+      throw new ArchiveError("storage-full", "The disk of the archive is full.", { cause: error });
+    }
+    const cannot = ["EROFS", "EACCES", "EPERM"].includes(code) ? "refuses access" : "does not work";
+    throw new ArchiveError("storage-unavailable", `The folder of the archive ${cannot}.`, { cause: error });
+  }
+}
+
+/** The code of a failure of the system, such as ENOENT; empty for anything else. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
+/** Makes the names in `folder` durable. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes the names of new folders durable: of `first` and of every one between it and `last`. */
+export async function syncParents(first: string, last: string): Promise<void> {
+  for (let made = path.resolve(last); ; made = path.dirname(made)) {
+    await syncFolder(path.dirname(made));
+    if (made === path.resolve(first)) return;
+  }
+}
+
+/**
+ * Makes the folders between `root` and a file and syncs their parents, once each a process: another process may have
+ * made one and died before it synced.
+ */
+export function folderMaker(root: string): (folder: string) => Promise<void> {
+  const made = new Set([root]);
+  return async function make(folder: string): Promise<void> {
+    if (made.has(folder)) return;
+    const parent = path.dirname(folder);
+    await make(parent);
+    await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
+      if (codeOf(error) !== "EEXIST") throw error;
+    });
+    await syncFolder(parent);
+    made.add(folder);
+  };
+}
