@@ -162,6 +162,14 @@ const schema = z.object({
     .default(1024)
     .describe("Megabytes that are kept so; what came longest ago goes first."),
   QUARANTINE_KEEP_DAYS: wholeNumber(1, 36_500).default(30).describe("Days that a file is kept so."),
+  VERIFY_EVERY_DAYS: wholeNumber(0, 3650)
+    .default(30)
+    .describe("Days within which the server reads every object once, in idle time, and checks it; 0: never."),
+  VERIFY_ORPHANS: word("report", "remove")
+    .default("report")
+    .describe(
+      "What becomes of objects that no row names and nobody was told of: remove only where nothing but noctis restore puts the database back.",
+    ),
   LOG_LEVEL: level.default("info").describe("Lowest level that is logged, as JSON lines on stdout."),
   STOP_TIMEOUT: wholeNumber(1, 3600).default(30).describe("Seconds that requests under way get when the server stops."),
 });

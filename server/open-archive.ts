@@ -103,6 +103,7 @@ export async function openArchive(config: Config, log: Log, options: OpenOptions
         megabytes: config.QUARANTINE_MAX_MB,
         days: config.QUARANTINE_KEEP_DAYS,
       },
+      verification: { everyDays: config.VERIFY_EVERY_DAYS, removeOrphans: config.VERIFY_ORPHANS === "remove" },
     });
     return { ...storage, archive, withLock: catalog.withLock };
   } catch (error) {

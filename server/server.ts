@@ -4,6 +4,7 @@ import type { RequestListener } from "node:http";
 import { makeAppConfig } from "../ohif-config/app-config.ts";
 import { readManifest } from "../ohif-config/build-manifest.ts";
 import { viewerBuildFolder } from "../ohif-config/version.ts";
+import { Activity } from "./activity.ts";
 import type { Archive } from "./archive/archive.ts";
 import { type BackgroundTask, startBackground } from "./background.ts";
 import type { Config } from "./config.ts";
@@ -44,7 +45,8 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
 async function open(config: Config, log: Log, opened: Closing[]): Promise<string> {
   const { archive, withLock, close } = await openArchive(config, log);
   opened.push(close);
-  const background = startBackground(backgroundTasks(archive, config, log), withLock, log);
+  const activity = new Activity();
+  const background = startBackground(backgroundTasks(archive, config, log, activity), withLock, log);
   opened.push(() => background.stop(config.STOP_TIMEOUT));
   if (!readManifest(viewerBuildFolder)) log.warn({}, "the viewer is not installed; install it with: npm run viewer");
   const viewer = createViewer({ buildFolder: viewerBuildFolder, appConfig: makeAppConfig({ dicomWebRoot }) });
@@ -56,11 +58,20 @@ async function open(config: Config, log: Log, opened: Closing[]): Promise<string
     cors: config.CORS_ORIGINS && { origins: config.CORS_ORIGINS, exposeHeaders: config.CORS_EXPOSE_HEADERS },
   });
   const handle = app.callback();
-  return listen((request, response) => void handle(request, response), config, opened);
+  const handleCounted: RequestListener = (request, response) => {
+    if (isWork(request.url)) response.once("close", activity.begin());
+    void handle(request, response);
+  };
+  return listen(handleCounted, config, opened);
+}
+
+/** Whether a request wants images. Health, the viewer's files and the feeds of changes are asked for all the time. */
+function isWork(target = ""): boolean {
+  return /^\/(dicom-web|wado|api\/zip)\b/.test(target);
 }
 
 /** What is done when nobody asks. */
-function backgroundTasks(archive: Archive, config: Config, log: Log): readonly BackgroundTask[] {
+function backgroundTasks(archive: Archive, config: Config, log: Log, activity: Activity): readonly BackgroundTask[] {
   const { queryTags } = archive;
   return [
     { name: "commitments", everySeconds: 30, run: () => archive.finishAbandonedCommitments() },
@@ -79,6 +90,13 @@ function backgroundTasks(archive: Archive, config: Config, log: Log): readonly B
       everySeconds: config.RETENTION_EVERY * 15,
       unlocked: true,
       run: async (signal) => void (await archive.retention.run({ signal })),
+    },
+    // Under a lock of its own, and until all is verified.
+    {
+      name: "verify",
+      everySeconds: 600,
+      unlocked: true,
+      run: (signal) => archive.integrity.verifyInBackground(signal, (stop) => activity.quiet(stop)),
     },
     { name: "changes", everySeconds: 3600, run: (signal) => archive.forgetOldChanges(signal) },
   ];

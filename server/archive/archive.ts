@@ -36,6 +36,7 @@ import { ArchiveError } from "../errors.ts";
 import { createStore, type DuplicatePolicy, type StoreLog, type StoreOptions, type StoreOutcome } from "./store.ts";
 import { createStoreParts, type StorePart, type StorePartsOptions } from "./store-parts.ts";
 import { createSweep } from "./sweep.ts";
+import type { BackgroundVerifySettings } from "./verify-background.ts";
 import type { VerifyLog } from "./verify-faults.ts";
 import { createWebhooks, type Webhooks } from "./webhooks.ts";
 
@@ -150,7 +151,11 @@ export interface ArchiveOptions {
   readonly backups?: BackupSettings;
   /** What quarantine keeps, and whether anything comes there; default no, and 1024 MB for 30 days. */
   readonly quarantine?: { readonly isOn: boolean; readonly megabytes: number; readonly days: number };
+  /** How the archive is verified by itself; default: not at all. */
+  readonly verification?: Omit<BackgroundVerifySettings, "keepDays">;
 }
+
+const noVerification = { everyDays: 0, removeOrphans: false };
 
 /** No store takes as long as that (milliseconds): what is half done then was left by a process that died. */
 const leftAfter = 24 * 3600_000;
@@ -168,6 +173,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   const sweep = createSweep(blobs, catalog);
   const store = createStore(blobs, catalog, log, { duplicates, removedKeepDays, ...(isOn && { quarantine }) });
   const queryTags = createQueryTags(catalog.queryTags);
+  const backups = createBackups(blobs, catalog, log, options.backups ?? noBackups);
   return {
     store,
     storeParts: createStoreParts(blobs, store, (uid) => metadataOfOne(retrieve, uid), catalog.removals, log),
@@ -205,8 +211,11 @@ export function createArchive(options: ArchiveOptions): Archive {
     quarantine: createQuarantine(blobs, catalog, store, sweep, quarantine),
     nonPatient: createNonPatient(blobs, catalog, log),
     queryTags,
-    integrity: createIntegrity(blobs, catalog, log),
-    backups: createBackups(blobs, catalog, log, options.backups ?? noBackups),
+    integrity: createIntegrity(blobs, catalog, log, backups, {
+      ...(options.verification ?? noVerification),
+      keepDays: removedKeepDays,
+    }),
+    backups,
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),
     reindex: createReindex(blobs, catalog),
     check: createCheck(blobs, catalog),

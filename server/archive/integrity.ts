@@ -3,6 +3,8 @@ import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import type { Fault, FaultKind, FaultPage, IntegrityRun } from "../../storage/catalog-integrity.ts";
 import type { Uid } from "../dicom/uid.ts";
+import type { Backups } from "./backups.ts";
+import { type BackgroundVerifySettings, createBackgroundVerify, type Quiet } from "./verify-background.ts";
 import {
   createVerify,
   type VerifyLog,
@@ -17,6 +19,8 @@ export type { Fault, FaultKind, FaultPage, IntegrityRun };
 export interface IntegrityStatus {
   /** Faults that are open, by kind; a kind without any is absent. */
   readonly faults: Readonly<Partial<Record<FaultKind, number>>>;
+  /** Days within which the server reads every object; 0: it does not. */
+  readonly everyDays: number;
   /** The verification that the server itself makes: the latest, finished or not. */
   readonly background: IntegrityRun | undefined;
   /** The last one of those that came to its end. */
@@ -31,28 +35,59 @@ export interface Integrity {
    * at it. @throws ArchiveError when the store or the database does not work
    */
   verify(request: VerifyRequest): Promise<VerifyReport | undefined>;
+  /** Verifies everything within so many days, while nobody asks anything; called again and again. */
+  verifyInBackground(signal: AbortSignal, quiet: Quiet): Promise<void>;
+  /**
+   * Brings the objects of open faults back from the backup of the settings; tells how many came.
+   * @throws ArchiveError of both stores; the reason of `signal`
+   */
+  bringBack(signal: AbortSignal): Promise<number>;
   /** Verifies the instances of one study. @throws ArchiveError `no-such-study` */
   verifyStudy(studyInstanceUid: Uid, request: VerifyStudyRequest): Promise<VerifyReport>;
   status(): Promise<IntegrityStatus>;
-  /** Notes that the catalog was put back from a backup, or rebuilt: it may not know of all that was acknowledged. */
-  noteRestored(): Promise<void>;
   /** What was found, in the order in which it was first seen. */
   faults(page: FaultPage): Promise<readonly Fault[]>;
 }
 
+/** Faults that are brought back in one go. */
+const faultsAtOnce = 500;
+
+/** Faults of which a backup may have the right bytes. */
+const ofBytes: ReadonlySet<FaultKind> = new Set(["missing", "wrong-size", "wrong-sha256", "unreadable"]);
+
 /** Makes the use cases. */
-export function createIntegrity(blobs: Blobs, catalog: Catalog, log: VerifyLog): Integrity {
+export function createIntegrity(
+  blobs: Blobs,
+  catalog: Catalog,
+  log: VerifyLog,
+  backups: Pick<Backups, "restoreObjects">,
+  settings: BackgroundVerifySettings,
+): Integrity {
   const { integrity, withLock } = catalog;
-  const { verify, verifyStudy } = createVerify(blobs, catalog, log);
+  const { verify: verifyAlone, verifyStudy } = createVerify(blobs, catalog, log);
+  const verify: Integrity["verify"] = async (request) => {
+    let report: VerifyReport | undefined;
+    await withLock(`verify/${request.kind}`, async () => {
+      report = await verifyAlone(request);
+    });
+    return report;
+  };
+  const next = (after: number) => integrity.listFaults({ limit: faultsAtOnce, after, state: "open" });
   return {
-    verify: async (request) => {
-      let report: VerifyReport | undefined;
-      await withLock(`verify/${request.kind}`, async () => {
-        report = await verify(request);
-      });
-      return report;
-    },
+    verify,
+    verifyInBackground: createBackgroundVerify(verify, catalog, log, settings),
     verifyStudy,
+    bringBack: async (signal) => {
+      let count = 0;
+      for (let page = await next(0); page.length > 0; page = await next(page.at(-1)?.id ?? 0)) {
+        const keys = page.flatMap(({ kind, key }) => (ofBytes.has(kind) ? [key] : []));
+        const brought = keys.length === 0 ? [] : await backups.restoreObjects(keys, signal);
+        const back = brought.flatMap(({ key, outcome }) => (outcome === "copied" || outcome === "right" ? [key] : []));
+        await integrity.resolveFaults(back, "The object was brought back from a backup.");
+        count += back.length;
+      }
+      return count;
+    },
     status: async () => {
       const [background, lastFinished, command, faults] = await Promise.all([
         integrity.latestRun("background"),
@@ -60,9 +95,8 @@ export function createIntegrity(blobs: Blobs, catalog: Catalog, log: VerifyLog):
         integrity.latestRun("command"),
         integrity.countFaults(),
       ]);
-      return { background, lastFinished, command, faults: Object.fromEntries(faults) };
+      return { everyDays: settings.everyDays, background, lastFinished, command, faults: Object.fromEntries(faults) };
     },
-    noteRestored: () => integrity.noteRestored(),
     faults: (page) => integrity.listFaults(page),
   };
 }

@@ -20,6 +20,9 @@ export interface Compared {
 /** When none of so many objects is there, the store is another one: a disk that is not mounted, another bucket. */
 const enoughToDoubt = 100;
 
+/** Entries of a listing behind which others may come first. */
+const entriesBetweenPauses = 500;
+
 /** Entries of a listing that are asked of the catalog in one statement. */
 const strangersAtOnce = 1000;
 
@@ -40,15 +43,17 @@ export function createComparison(
     const right: HeldObject[] = [];
     const found = new Set<string>();
     let strangers: BlobEntry[] = [];
+    let entries = 0;
     const lookAtThem = async () => {
       const { orphans, young } = await lookAtStrangers(strangers);
       strangers = [];
       await book.note(orphans);
       for (const key of [...orphans.map((orphan) => orphan.key), ...young]) found.add(key);
-      await pace?.(0);
     };
     for await (const entry of blobs.list(stretch.prefix)) {
       signal.throwIfAborted();
+      entries += 1;
+      if (entries % entriesBetweenPauses === 0) await pace?.(0);
       if (entry.key < stretch.from || entry.key >= stretch.to) continue;
       const row = rows.get(entry.key);
       if (row?.byteLength === entry.byteLength) {

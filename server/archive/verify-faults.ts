@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FaultKind, IntegrityCatalog, NewFault } from "../../storage/catalog-integrity.ts";
 import type { HeldObject } from "../../storage/catalog-objects.ts";
+import { inParallel } from "./in-parallel.ts";
 import type { Finding } from "./verify-object.ts";
 
 /** Where goes what an operator must know of. Fields hold UIDs, and nothing else of a patient. */
@@ -83,19 +84,4 @@ export function createFaultBook(
       return new Map(sure.map(({ key, kind }) => [key, kind]));
     },
   };
-}
-
-/** Works on all of `items`, so many at a time; the first failure ends it when the others under way have ended. */
-async function inParallel<Item>(
-  items: readonly Item[],
-  most: number,
-  work: (item: Item) => Promise<void>,
-): Promise<void> {
-  const left = [...items].toReversed();
-  const worker = async () => {
-    for (let item = left.pop(); item !== undefined; item = left.pop()) await work(item);
-  };
-  const ended = await Promise.allSettled(Array.from({ length: Math.min(most, items.length) }, worker));
-  const failed = ended.find((end) => end.status === "rejected");
-  if (failed) throw failed.reason;
 }

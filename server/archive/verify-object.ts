@@ -5,7 +5,6 @@ import type { Blobs } from "../../storage/blobs.ts";
 import type { FaultKind } from "../../storage/catalog-integrity.ts";
 import type { HeldObject } from "../../storage/catalog-objects.ts";
 import { ArchiveError } from "../errors.ts";
-import { objectBytes } from "./stored-bytes.ts";
 
 /** What is wrong with an object, in one sentence. */
 export interface Finding {
@@ -15,11 +14,14 @@ export interface Finding {
 
 export interface ReadOptions {
   readonly signal: AbortSignal;
-  /** Hears of every piece that was read (bytes), and may take its time. */
+  /** Asked before every piece (bytes), which waits for it. */
   readonly pace?: ((byteLength: number) => Promise<void>) | undefined;
   /** Milliseconds until what is wrong is looked at again; default one second. */
   readonly patience?: number | undefined;
 }
+
+/** Bytes that are read at a time: hashing them holds up a request that comes meanwhile for a few milliseconds. */
+const pieceLength = 2 * 2 ** 20;
 
 /** Shares of the patience after which an object that cannot be read is tried again. */
 const waits = [0.2, 1, 3];
@@ -41,25 +43,34 @@ export async function lookAt(
   });
 }
 
-/** Reads the object to its end. @throws ArchiveError when the store does not work; the reason of `signal` */
+/**
+ * Reads as many bytes as the row says, piece by piece: between two pieces nothing is open at the store, however long it
+ * takes. @throws ArchiveError when the store does not work; the reason of `signal`
+ */
 export async function read(
   blobs: Blobs,
   row: HeldObject,
   { signal, pace, patience }: ReadOptions,
 ): Promise<Finding | undefined> {
-  return persisting(blobs, patience, async () => {
-    const hash = createHash("sha256");
-    let byteLength = 0;
-    for await (const chunk of objectBytes(blobs, row.key)) {
-      signal.throwIfAborted();
-      hash.update(chunk);
-      byteLength += chunk.byteLength;
-      await pace?.(chunk.byteLength);
-    }
-    const fault = sizeFault(byteLength, row);
-    if (fault || hash.digest().equals(row.sha256)) return fault;
-    return { kind: "wrong-sha256", detail: "The bytes are not those that were stored: their SHA-256 is another." };
-  });
+  return persisting(
+    blobs,
+    patience,
+    async () => {
+      const hash = createHash("sha256");
+      for (let offset = 0; offset < row.byteLength; offset += pieceLength) {
+        signal.throwIfAborted();
+        const length = Math.min(pieceLength, row.byteLength - offset);
+        await pace?.(length);
+        hash.update(await blobs.read(row.key, { offset, length }));
+      }
+      if (hash.digest().equals(row.sha256)) return undefined;
+      return { kind: "wrong-sha256", detail: "The bytes are not those that were stored: their SHA-256 is another." };
+    },
+    async () => {
+      const entry = await blobs.stat(row.key);
+      return (entry && sizeFault(entry.byteLength, row)) ?? missing;
+    },
+  );
 }
 
 function sizeFault(byteLength: number, row: HeldObject): Finding | undefined {
@@ -72,13 +83,14 @@ async function persisting(
   blobs: Blobs,
   patience = usualPatience,
   look: () => Promise<Finding | undefined>,
+  whenAbsent: () => Promise<Finding> = async () => missing,
 ): Promise<Finding | undefined> {
   for (let attempt = 0; ; attempt += 1) {
     try {
       return await look();
     } catch (error) {
       if (!(error instanceof ArchiveError)) throw error;
-      if (error.code === "no-such-blob") return missing;
+      if (error.code === "no-such-blob") return whenAbsent();
       const wait = waits[attempt];
       if (wait === undefined) {
         await blobs.check();

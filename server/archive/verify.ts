@@ -188,7 +188,8 @@ export function createVerify(blobs: Blobs, catalog: Catalog, log: VerifyLog) {
     const counts: Counts = { position: "", share: 0, objects: 0, objectsRead: 0, bytesRead: 0 };
     const faults = new Map<FaultKind, number>();
     const book = bookOf({ ...request, kind: "command" }, null);
-    const look: Look = sample === 0 ? (row) => lookAt(blobs, row, request) : readerOf(request, counts);
+    const reader = readerOf(request, counts);
+    const look: Look = async (row) => (await lookAt(blobs, row, request)) ?? (sample > 0 ? reader(row) : undefined);
     const atOnce = parallel * 8;
     const next = () => integrity.heldOfStudy(studyInstanceUid, counts.position, atOnce);
     for (let rows = await next(); rows.length > 0 && !signal.aborted; rows = await next()) {

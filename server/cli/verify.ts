@@ -20,7 +20,8 @@ Options:
   --sample PERCENT   read the bytes of so many objects only, chosen at random; presence and size of all (100)
   --deep             also see whether the bytes still describe what the catalog says of them
   --study UID        look at the instances of one study only
-  --repair[=HOW]     what becomes of objects without a row that are older than the grace time:
+  --repair[=HOW]     brings objects that are missing or damaged back from the backup of BACKUP_TO, if there is one; and
+                     what becomes of objects without a row that are older than the grace time:
                        index       they become instances of the catalog, unless they were deleted (when HOW is left
                                    out). Right after the database was put back from an older backup: they may be
                                    instances that a client was told are stored.
@@ -69,6 +70,7 @@ async function verify(archive: Archive, wanted: VerifyArguments, signal: AbortSi
     console.error("Another noctis verify is under way.");
     return 1;
   }
+  const broughtBack = repair === "report" || !report.finished ? 0 : await archive.integrity.bringBack(signal);
   if (repair !== "report" && report.orphans.listed > 0) await archive.sweep(signal);
   const faults = await archive.integrity.faults({
     limit: mostPrinted,
@@ -76,19 +78,29 @@ async function verify(archive: Archive, wanted: VerifyArguments, signal: AbortSi
     state: "open",
     studyInstanceUid: study,
   });
-  console.log(json ? document(report, faults) : textOf(report, faults));
-  return report.finished && report.faults.size === 0 ? 0 : 1;
+  const left = broughtBack > 0 ? (await archive.integrity.status()).faults : Object.fromEntries(report.faults);
+  const outcome = { ...report, faults: left, broughtBack };
+  console.log(json ? document(outcome, faults) : textOf(outcome, faults));
+  return report.finished && Object.keys(left).length === 0 ? 0 : 1;
 }
 
-function document({ finished, resumed, progress, faults, orphans }: VerifyReport, list: readonly Fault[]): string {
+/** What it came to in the end. */
+type Outcome = Omit<VerifyReport, "faults"> & {
+  /** How many are open, by kind. */
+  readonly faults: Readonly<Record<string, number>>;
+  /** Objects that came out of a backup. */
+  readonly broughtBack: number;
+};
+
+function document({ progress, ...outcome }: Outcome, list: readonly Fault[]): string {
   const { objects, objectsRead, bytesRead, share } = progress;
-  const counts = { objects, objectsRead, bytesRead, share };
-  return JSON.stringify({ finished, resumed, ...counts, faults: Object.fromEntries(faults), orphans, list }, null, 2);
+  return JSON.stringify({ ...outcome, objects, objectsRead, bytesRead, share, list }, null, 2);
 }
 
-function textOf({ finished, resumed, progress, faults, orphans }: VerifyReport, list: readonly Fault[]): string {
+function textOf(outcome: Outcome, list: readonly Fault[]): string {
+  const { finished, resumed, progress, faults, orphans, broughtBack } = outcome;
   const { objects, objectsRead, bytesRead, share } = progress;
-  const total = [...faults.values()].reduce((sum, each) => sum + each, 0);
+  const total = Object.values(faults).reduce((sum, each) => sum + each, 0);
   const told = list.map(({ kind, key, detail, studyInstanceUid, seriesInstanceUid, sopInstanceUid }) => {
     const uids = [studyInstanceUid, seriesInstanceUid, sopInstanceUid].filter((uid) => uid !== null);
     return [`${kind}: ${detail}`, `  object ${key}`, ...(uids.length > 0 ? [`  instance ${uids.join(" / ")}`] : [])];
@@ -98,12 +110,15 @@ function textOf({ finished, resumed, progress, faults, orphans }: VerifyReport, 
     ...(total > list.length ? [`... and ${total - list.length} more.`] : []),
     `Compared ${count(objects, "object")}, read ${objectsRead} (${(bytesRead / 1e6).toFixed(1)} MB)${resumed ? ", with the earlier runs that this one went on with" : ""}.`,
     ...(orphans.young > 0 ? [`Left alone, since a store may be under way: ${count(orphans.young, "object")}.`] : []),
+    ...(broughtBack > 0 ? [`Brought back from the backup: ${count(broughtBack, "object")}.`] : []),
     ...(orphans.indexed > 0 ? [`Brought into the catalog: ${count(orphans.indexed, "object")}.`] : []),
     ...(orphans.listed > 0 ? [`Removed: ${count(orphans.listed, "object")} without a row.`] : []),
     finished ? "" : `Stopped at ${Math.floor(share * 100)}%: noctis verify goes on there.`,
     total === 0
       ? "No fault was found."
-      : `Not right: ${[...faults].map(([kind, each]) => `${each} ${kind}`).join(", ")}.`,
+      : `Not right: ${Object.entries(faults)
+          .map(([kind, each]) => `${each} ${kind}`)
+          .join(", ")}.`,
   ]
     .filter((line) => line !== "")
     .join("\n");

@@ -14,6 +14,7 @@ import {
   listConflicts,
   reopenConflict,
 } from "./conflicts.ts";
+import { getIntegrity, listFaults } from "./integrity.ts";
 import { docsHandler } from "./docs-page.ts";
 import { live, ready } from "./health.ts";
 import { getHold, holdParams, listHolds, placeHold, releaseHold } from "./holds.ts";
@@ -152,6 +153,7 @@ import {
   runRemovalsListed,
   runsListed,
 } from "./transactions-retention.ts";
+import { faultsListed, integrityRead } from "./transactions-integrity.ts";
 import { addWebhook, getWebhook, listDeliveries, listWebhooks, removeWebhook, webhookParams } from "./webhooks.ts";
 import { wadoUri } from "./wado-uri.ts";
 
@@ -275,6 +277,9 @@ export const routes: readonly Route[] = [
 
   web("POST", commitment, transactionParams, "Request storage commitment", commitmentRequested, requestCommitment),
   web("GET", commitment, transactionParams, "Check for the result of a request", commitmentChecked, checkCommitment),
+
+  route("GET", "/api/integrity", noParams, "Tell of the integrity of the archive", integrityRead, getIntegrity),
+  route("GET", "/api/integrity/faults", noParams, "List objects that are not right", faultsListed, listFaults),
 
   route("GET", tagRoot, noParams, "List the query tags", queryTagsListed, listQueryTags),
   route("POST", tagRoot, noParams, "Make attributes searchable", queryTagsAdded, addQueryTags),

@@ -1,6 +1,7 @@
 /** What every verification must find, and must not, whatever the store: for files and for S3. */
 import assert from "node:assert/strict";
 import { it, type TestContext } from "node:test";
+import type { Knex } from "knex";
 import { type Archive, createArchive } from "../../server/archive/archive.ts";
 import type { FaultKind, VerifyReport, VerifyRequest } from "../../server/archive/verify.ts";
 import { parseUid } from "../../server/dicom/uid.ts";
@@ -20,7 +21,7 @@ export interface TamperedStore {
 export interface Verified {
   readonly archive: Archive;
   readonly blobs: Blobs;
-  readonly knex: Awaited<ReturnType<typeof testDatabase>>["knex"];
+  readonly knex: Knex;
   readonly logged: string[];
   /** Verifies everything, at once, unless `request` says otherwise. */
   readonly verify: (request?: Partial<VerifyRequest>) => Promise<VerifyReport>;
@@ -178,8 +179,8 @@ export function verifications(open: (t: TestContext) => Promise<TamperedStore>):
 
   it("tells no fault of what is removed for good, and no orphan of what is stored, while it looks", async (t) => {
     const { blobs } = await open(t);
-    const state: { during?: () => Promise<void>; get?: () => Promise<void> } = {};
-    const once = async (what: "during" | "get") => {
+    const state: { during?: () => Promise<void>; read?: () => Promise<void> } = {};
+    const once = async (what: "during" | "read") => {
       const work = state[what];
       delete state[what];
       await work?.();
@@ -190,9 +191,9 @@ export function verifications(open: (t: TestContext) => Promise<TamperedStore>):
         await once("during");
         yield* blobs.list(prefix);
       },
-      get: async (key, range) => {
-        await once("get");
-        return blobs.get(key, range);
+      read: async (key, range) => {
+        await once("read");
+        return blobs.read(key, range);
       },
     };
     const { archive, store, verify } = await verified(t, busy);
@@ -210,7 +211,7 @@ export function verifications(open: (t: TestContext) => Promise<TamperedStore>):
       const removal = files[4];
       if (removal) await archive.remove({ studyInstanceUid: parseUid(removal.studyInstanceUid) });
     };
-    state.get = () => purge(files.slice(6, 10));
+    state.read = () => purge(files.slice(6, 10));
     const { faults, orphans } = await verify({ graceHours: 0, parallel: 1 });
     assert.deepEqual([counted({ faults }), orphans.young], [{}, 0]);
   });
@@ -249,18 +250,19 @@ export function verifications(open: (t: TestContext) => Promise<TamperedStore>):
     const { archive, knex, store, verify } = await verified(t, blobs);
     const kept = await store();
     const { key } = await blobs.put(bodyOf(instanceFile().bytes));
-    await archive.integrity.noteRestored();
+    const restoredAt = async (moment: Knex.Raw | null) =>
+      void (await knex("archive_state").update({ restored_at: moment }));
+    await restoredAt(knex.raw("now()"));
     const remove = { repair: "remove", graceHours: 0 } as const;
     assert.deepEqual(counted(await verify(remove)), { orphan: 1 }, "of before the restore");
-    await knex("archive_state").update({ restored_at: null });
+    await restoredAt(null);
     assert.deepEqual((await verify({ ...remove, graceHours: 24 })).orphans, { young: 1, indexed: 0, listed: 0 });
     const { faults, orphans } = await verify(remove);
     assert.deepEqual([counted({ faults }), orphans.listed], [{}, 1]);
     await archive.sweep(AbortSignal.timeout(5000));
     assert.deepEqual([await blobs.stat(key), (await blobs.stat(kept))?.key], [undefined, kept]);
-    await archive.integrity.noteRestored();
     const { key: old } = await blobs.put(bodyOf(Buffer.from("older")));
-    await knex("archive_state").update({ restored_at: knex.raw("now() + interval '1 hour'") });
+    await restoredAt(knex.raw("now() + interval '1 hour'"));
     assert.equal((await verify({ ...remove, repair: "remove-any" })).orphans.listed, 1);
     assert.deepEqual(await knex("sweep").pluck("blob_key"), [old]);
   });

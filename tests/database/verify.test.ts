@@ -4,7 +4,6 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import { Readable } from "node:stream";
 import { ArchiveError } from "../../server/errors.ts";
 import { openFileBlobs } from "../../storage/blobs-file.ts";
 import type { BlobEntry, Blobs } from "../../storage/blobs.ts";
@@ -31,11 +30,11 @@ describe("verification on files", () => {
     const tries = new Map<string, number>();
     const flaky: Blobs = {
       ...blobs,
-      get: async (key) => {
+      read: async (key, range) => {
         const tried = (tries.get(key) ?? 0) + 1;
         tries.set(key, tried);
         if (tried === 1) throw brokenDisk;
-        return tried === 2 ? Readable.from([Buffer.from("wrong")]) : blobs.get(key);
+        return tried === 2 ? Buffer.alloc(range.length) : blobs.read(key, range);
       },
     };
     const { logged, store, verify } = await verified(t, flaky);
@@ -49,7 +48,10 @@ describe("verification on files", () => {
     const state = { broken: "", down: false };
     const worn: Blobs = {
       ...blobs,
-      get: async (key) => (key === state.broken || state.down ? Promise.reject(brokenDisk) : blobs.get(key)),
+      read: async (key, range) => {
+        if (key === state.broken || state.down) throw brokenDisk;
+        return blobs.read(key, range);
+      },
       check: async () => {
         if (state.down) throw brokenDisk;
       },
