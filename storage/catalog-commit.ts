@@ -7,11 +7,11 @@ import {
   type NewInstance,
   recheckSeries,
 } from "./catalog-query-tag-values.ts";
-import { compareAnew, type ConflictingInstance, forgetSettled, noteConflicts } from "./catalog-conflicts.ts";
+import { compareAnew, forgetSettled, noteConflictsOf } from "./catalog-conflicts.ts";
 import type { DescribeLevels } from "./catalog-describe.ts";
 import { type HoldName, holdOn, lockHolds, type ReadStudyMatch } from "./catalog-held.ts";
 import { distinct, instanceKey, known, resolveSeries, seriesKey, type SeriesKey, values } from "./catalog-entities.ts";
-import type { Columns, CommitOutcome, InstanceRecord } from "./catalog-records.ts";
+import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
 import { lockForReplacement, makeWay } from "./catalog-replace.ts";
 import { retried } from "./retry.ts";
 import { differences } from "./study-conflicts.ts";
@@ -123,7 +123,12 @@ async function commitOnce(
   // What was removed comes back with what its study said, not with what it said itself.
   const saidBy = (record: InstanceRecord) =>
     (action === "restore" && describe ? describe(record.instance.metadata).study : record.study).columns;
-  await noteConflicts(trx, conflictsOf(inserted, records, seriesOf, saidBy));
+  const rows = new Map(inserted.map((row) => [row.blob_key, row]));
+  const additions = records.flatMap((record) => {
+    const row = rows.get(record.instance.blobKey);
+    return row ? [{ record, instanceId: row.id, series: seriesOf(record), isShared: row.is_shared }] : [];
+  });
+  const conflicts = await noteConflictsOf(trx, additions, saidBy);
   for (const record of replaced) {
     const { studyId: id, studyValues: before } = seriesOf(record);
     await forgetSettled(trx, id);
@@ -132,13 +137,14 @@ async function commitOnce(
   }
   return records.map((record): CommitOutcome => {
     const { id, studyValues } = seriesOf(record);
-    const said = () => differences(studyValues, record.study.columns);
+    const said = () => conflicts.get(record) ?? differences(studyValues, record.study.columns);
     if (committed.has(record.instance.blobKey)) return { status: "committed", differences: said() };
     if (replaced.has(record)) return { status: "replaced", differences: said() };
     // A commit whose answer was lost is tried again: the row is then this one's own.
     const held = known(stored, `${id}/${record.instance.uid}`);
     if (held.blob_key === record.instance.blobKey) return { status: "committed", differences: said() };
-    return { status: "duplicate", identical: held.sha256.equals(record.instance.sha256), hold: holds.get(record) };
+    const hold = holds.get(record);
+    return { status: "duplicate", identical: held.sha256.equals(record.instance.sha256), ...(hold && { hold }) };
   });
 }
 
@@ -147,7 +153,12 @@ interface InsertedRow {
   readonly blob_key: string;
   readonly series_id: number;
   readonly revision: number;
+  /** Whether another series has an instance with its UID. */
+  readonly is_shared: boolean;
 }
+
+const hasTwin = `exists (select 1 from instance as twin
+  where twin.sop_instance_uid = instance.sop_instance_uid and twin.series_id <> instance.series_id) as is_shared`;
 
 function newInstances(inserted: readonly InsertedRow[], records: readonly InstanceRecord[]): NewInstance[] {
   const tagValues = new Map(records.map(({ instance }) => [instance.blobKey, instance.tagValues]));
@@ -157,23 +168,6 @@ function newInstances(inserted: readonly InsertedRow[], records: readonly Instan
     revision,
     tagValues: tagValues.get(blob_key),
   }));
-}
-
-/** What the new instances say otherwise than their studies. */
-function conflictsOf(
-  inserted: readonly InsertedRow[],
-  records: readonly InstanceRecord[],
-  seriesOf: (record: InstanceRecord) => SeriesKey,
-  saidBy: (record: InstanceRecord) => Columns,
-): ConflictingInstance[] {
-  const ids = new Map(inserted.map(({ id, blob_key }) => [blob_key, id]));
-  return records.flatMap((record) => {
-    const instanceId = ids.get(record.instance.blobKey);
-    const { studyId, studyValues } = seriesOf(record);
-    const found = differences(studyValues, saidBy(record));
-    if (instanceId === undefined || found.length === 0) return [];
-    return [{ studyId, instanceId, differences: found, origin: record.origin }];
-  });
 }
 
 /** The new instances; one that is there already is left out. */
@@ -204,7 +198,7 @@ async function insertInstances(
     .insert(rows)
     .onConflict(["series_id", "sop_instance_uid"])
     .ignore()
-    .returning(["id", "blob_key", "series_id", trx.raw(`${listRevision} as revision`)]);
+    .returning(["id", "blob_key", "series_id", trx.raw(`${listRevision} as revision`), trx.raw(hasTwin)]);
 }
 
 /** An instance that this transaction has made existent. */

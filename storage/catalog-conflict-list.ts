@@ -89,6 +89,19 @@ async function list(knex: Knex, page: ConflictPage): Promise<readonly ConflictRo
   return await rows;
 }
 
+/** Whether the study that a shared UID was found in still has it; what else is compared is kept true by who changes it. */
+const isTrue = `case attribute
+  when 'SOPInstanceUID' then exists (
+    select 1 from instance as twin join series as of_twin on of_twin.id = twin.series_id
+      join study as other on other.id = of_twin.study_id
+    where twin.sop_instance_uid = instance.sop_instance_uid and twin.series_id <> instance.series_id
+      and other.study_instance_uid = instance_value)
+  when 'SeriesInstanceUID' then exists (
+    select 1 from series as twin join study as other on other.id = twin.study_id
+    where twin.series_instance_uid = series.series_instance_uid and twin.id <> series.id
+      and other.study_instance_uid = instance_value)
+  else true end`;
+
 /** Every conflict has an instance: one without is deleted with its last one. */
 function rowsOf(knex: Knex) {
   return knex("conflict")
@@ -103,7 +116,7 @@ function rowsOf(knex: Knex) {
            from conflict_instance
              join instance on instance.id = instance_id
              join series on series.id = series_id
-           where conflict_id = conflict.id group by series.id
+           where conflict_id = conflict.id and ${isTrue} group by series.id
          ) as of_series
        ) as instances`,
     )
@@ -129,7 +142,9 @@ async function instances(knex: Knex, id: number, limit: number, after: number): 
     .join("instance", "instance.id", "instance_id")
     .join("series", "series.id", "series_id")
     .join("study", "study.id", "series.study_id")
+    .join("conflict", "conflict.id", "conflict_id")
     .where("conflict_id", id)
+    .whereRaw(isTrue)
     .where("instance_id", ">", after)
     .orderBy("instance_id")
     .limit(limit)

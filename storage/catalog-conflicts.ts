@@ -1,9 +1,11 @@
 /** The rows of conflicts, kept true in the transactions that write instances, remove them, or describe studies anew. */
 import type { Knex } from "knex";
 import type { DescribeLevels } from "./catalog-describe.ts";
-import type { Columns } from "./catalog-records.ts";
+import type { SeriesKey } from "./catalog-entities.ts";
+import type { Columns, InstanceRecord } from "./catalog-records.ts";
 import {
   comparedColumns,
+  comparedKeywords,
   differences,
   type Difference,
   isDescribedAlike,
@@ -11,7 +13,7 @@ import {
 } from "./study-conflicts.ts";
 
 /** One instance that says something otherwise than its study. */
-export interface ConflictingInstance {
+interface ConflictingInstance {
   readonly studyId: number;
   readonly instanceId: number;
   readonly differences: readonly Difference[];
@@ -25,8 +27,39 @@ const longestValue = 256;
 /** Instances whose metadata are read at a time. */
 const pageSize = 200;
 
+/** An instance that a transaction has added. */
+export interface AddedInstance {
+  readonly record: InstanceRecord;
+  readonly instanceId: number;
+  readonly series: SeriesKey;
+  /** Whether another series has an instance with its UID. */
+  readonly isShared: boolean;
+}
+
+/**
+ * Notes what added instances say otherwise than their studies, and which of their UIDs others have; tells it by record.
+ * @param saidBy what an instance says of its study
+ */
+export async function noteConflictsOf(
+  trx: Knex.Transaction,
+  added: readonly AddedInstance[],
+  saidBy: (record: InstanceRecord) => Columns,
+): Promise<ReadonlyMap<InstanceRecord, readonly Difference[]>> {
+  const sharing = added.filter(({ series, isShared }) => isShared || series.isShared);
+  const shared = await sharedUidsOf(
+    trx,
+    sharing.map(({ instanceId }) => instanceId),
+  );
+  const found = added.flatMap(({ record, instanceId, series: { studyId, studyValues } }) => {
+    const all = [...differences(studyValues, saidBy(record)), ...(shared.get(instanceId) ?? [])];
+    return all.length === 0 ? [] : [{ record, studyId, instanceId, differences: all, origin: record.origin }];
+  });
+  await noteConflicts(trx, found);
+  return new Map(found.map((one) => [one.record, one.differences]));
+}
+
 /** Notes them. Two statements, and none when there is nothing to note. */
-export async function noteConflicts(trx: Knex.Transaction, instances: readonly ConflictingInstance[]): Promise<void> {
+async function noteConflicts(trx: Knex.Transaction, instances: readonly ConflictingInstance[]): Promise<void> {
   const found = instances.flatMap((one) => one.differences.map((difference) => ({ ...one, ...difference })));
   if (found.length === 0) return;
   const studies = found.map(({ studyId }) => studyId);
@@ -60,6 +93,33 @@ function cut(value: string): string {
   return value.slice(0, longestValue);
 }
 
+/** What of the UIDs of instances another series or study has, too, by the id of the instance. */
+async function sharedUidsOf(
+  trx: Knex.Transaction,
+  instanceIds: readonly number[],
+): Promise<ReadonlyMap<number, readonly Difference[]>> {
+  if (instanceIds.length === 0) return new Map();
+  const { rows }: { rows: ({ id: number } & Difference)[] } = await trx.raw(
+    `with own as (
+       select instance.id, sop_instance_uid, series_id, series_instance_uid, study_instance_uid
+       from instance join series on series.id = series_id join study on study.id = series.study_id
+       where instance.id = any (?::bigint[])
+     )
+     select own.id, 'SOPInstanceUID' as attribute, own.study_instance_uid as "studyValue",
+       study.study_instance_uid as "instanceValue"
+     from own join instance as twin on twin.sop_instance_uid = own.sop_instance_uid and twin.series_id <> own.series_id
+       join series on series.id = twin.series_id join study on study.id = series.study_id
+     union
+     select own.id, 'SeriesInstanceUID', own.study_instance_uid, study.study_instance_uid
+     from own join series on series.series_instance_uid = own.series_instance_uid and series.id <> own.series_id
+       join study on study.id = series.study_id`,
+    [[...instanceIds]],
+  );
+  const found = new Map<number, Difference[]>();
+  for (const { id, ...difference } of rows) found.set(id, [...(found.get(id) ?? []), difference]);
+  return found;
+}
+
 /** Deletes the conflicts of a study that no instance has any more. */
 export async function forgetSettled(trx: Knex.Transaction, studyId: number): Promise<void> {
   await trx.raw(
@@ -89,9 +149,11 @@ export async function compareAnew(
   // Whoever adds instances holds a share of this lock since it read what the study says (catalog-entities.ts).
   await trx("study").where({ id: study.id }).forUpdate().select("id");
   const values = (await studyValuesOf(trx, study.id)) ?? {};
-  await trx.raw("delete from conflict_instance using conflict where conflict_id = conflict.id and study_id = ?", [
-    study.id,
-  ]);
+  await trx.raw(
+    `delete from conflict_instance using conflict
+     where conflict_id = conflict.id and study_id = ? and attribute = any (?)`,
+    [study.id, [...comparedKeywords]],
+  );
   for (let last = 0; ;) {
     const page: { id: number; metadata: Buffer }[] = await trx("instance")
       .join("series", "series.id", "instance.series_id")

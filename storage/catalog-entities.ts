@@ -9,6 +9,8 @@ export interface SeriesKey {
   readonly id: number;
   readonly studyId: number;
   readonly studyValues: StudyValues;
+  /** Whether another study has a series with its UID. */
+  readonly isShared: boolean;
 }
 
 /** The series of `records`, made where they are missing. Mostly they are there, and one query tells. */
@@ -25,6 +27,14 @@ export async function resolveSeries(
   return findSeries(trx, entities);
 }
 
+type FoundSeries = StudyValues & {
+  readonly id: number;
+  readonly study_id: number;
+  readonly study: string;
+  readonly series: string;
+  readonly is_shared: boolean;
+};
+
 /**
  * The series that are there. The lock, which every insert below them takes anyhow, lasts to the end of the transaction:
  * who describes a study anew waits for it, so that no instance is compared with what the study said before.
@@ -33,9 +43,15 @@ async function findSeries(
   trx: Knex.Transaction,
   entities: readonly InstanceRecord[],
 ): Promise<ReadonlyMap<string, SeriesKey>> {
-  const found: ({ id: number; study_id: number; study: string; series: string } & StudyValues)[] = await trx("series")
+  const found: FoundSeries[] = await trx("series")
     .join("study", "study.id", "series.study_id")
     .select({ id: "series.id", study_id: "study.id", study: "study_instance_uid", series: "series_instance_uid" })
+    .select({
+      is_shared: trx.raw(
+        `exists (select 1 from series as twin
+           where twin.series_instance_uid = series.series_instance_uid and twin.id <> series.id)`,
+      ),
+    })
     .select(trx.raw(comparedColumns.join(", ")))
     .whereIn(
       ["study_instance_uid", "series_instance_uid"],
@@ -43,9 +59,9 @@ async function findSeries(
     )
     .forKeyShare("study");
   return new Map(
-    found.map(({ id, study_id: studyId, study, series, ...studyValues }) => [
+    found.map(({ id, study_id: studyId, study, series, is_shared: isShared, ...studyValues }) => [
       `${study}/${series}`,
-      { id, studyId, studyValues },
+      { id, studyId, studyValues, isShared },
     ]),
   );
 }

@@ -91,6 +91,18 @@ const compared: readonly ComparedAttribute[] = [
 /** Keywords of every attribute that is compared. */
 export const comparedKeywords: readonly string[] = compared.map(({ keyword }) => keyword);
 
+/**
+ * UIDs of an instance that another study, or for instances another series, has as well (PS3.5 9: they are unique). The
+ * values of such a difference are the UIDs of both studies.
+ */
+const sharedUids: Readonly<Record<string, string>> = {
+  SOPInstanceUID: "SOPInstanceUID (0008,0018) is that of an instance in another series or study, too.",
+  SeriesInstanceUID: "SeriesInstanceUID (0020,000E) is that of a series in another study, too.",
+};
+
+/** Keywords of those UIDs. */
+export const sharedUidKeywords: readonly string[] = Object.keys(sharedUids);
+
 /** Keywords of those that say whose the study is. */
 export const patientKeywords: ReadonlySet<string> = new Set(
   compared.flatMap(({ keyword, isOfPatient }) => (isOfPatient ? [keyword] : [])),
@@ -123,6 +135,8 @@ export function isOtherPatient(found: readonly Difference[]): boolean {
 
 /** The warning to who stored the instance; it tells no value, since the study may be a stranger's. */
 export function sentenceOf({ attribute }: Difference): string {
+  const shared = sharedUids[attribute];
+  if (shared !== undefined) return shared;
   const tag = compared.find(({ keyword }) => keyword === attribute)?.tag ?? "";
   return `${attribute} ${tag} differs from that of the study.`;
 }

@@ -5,15 +5,15 @@ import type {
   ConflictPage,
   ConflictRow,
 } from "../../storage/catalog-conflict-list.ts";
-import { comparedKeywords, patientKeywords } from "../../storage/study-conflicts.ts";
+import { comparedKeywords, patientKeywords, sharedUidKeywords } from "../../storage/study-conflicts.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 
-/** Keywords of the attributes in which an instance may be in conflict with its study. */
-export { comparedKeywords as conflictAttributes };
+/** Keywords of the attributes in which an instance may be in conflict with its study, or with another one. */
+export const conflictAttributes: readonly string[] = [...comparedKeywords, ...sharedUidKeywords];
 
-/** What a conflict is about: whose the study is, or which study it is. */
-export type ConflictKind = "patient" | "study";
+/** What a conflict is about: whose the study is, which study it is, or a UID that two studies have. */
+export type ConflictKind = "patient" | "study" | "uid";
 
 /** One attribute and two values that disagree, with the instances that say the second one. */
 export interface Conflict extends Omit<ConflictRow, "studyValue" | "instanceValue"> {
@@ -75,7 +75,7 @@ export function createConflicts(catalog: ConflictCatalog): Conflicts {
 }
 
 function pageOf({ limit, before, study, patientId, attribute, kind, status }: ConflictRequest): ConflictPage {
-  const attributes = comparedKeywords.filter(
+  const attributes = conflictAttributes.filter(
     (keyword) => (attribute ?? keyword) === keyword && (kind ?? kindOf(keyword)) === kindOf(keyword),
   );
   return {
@@ -89,6 +89,7 @@ function pageOf({ limit, before, study, patientId, attribute, kind, status }: Co
 }
 
 function kindOf(keyword: string): ConflictKind {
+  if (sharedUidKeywords.includes(keyword)) return "uid";
   return patientKeywords.has(keyword) ? "patient" : "study";
 }
 

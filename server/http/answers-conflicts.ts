@@ -8,12 +8,20 @@ const count = z.int().min(0);
 /** One conflict. */
 export const conflictAnswer = z.strictObject({
   id: z.int().min(1).describe("Names the conflict."),
-  kind: z.enum(["patient", "study"]).describe("Whether it is about whose the study is, or about which study it is."),
+  kind: z
+    .enum(["patient", "study", "uid"])
+    .describe("Whether it is about whose the study is, about which study it is, or about a UID that is not unique."),
   status: z.enum(["open", "acknowledged"]).describe("acknowledged: somebody has said that it is right as it is."),
   studyInstanceUid: z.string().describe("Study Instance UID (0020,000D)."),
   attribute: z.string().describe("Keyword of the attribute."),
-  studyValue: z.string().nullable().describe("What the study says; null for nothing. 256 characters at most."),
-  instanceValue: z.string().nullable().describe("What the instances say; null for nothing. 256 characters at most."),
+  studyValue: z
+    .string()
+    .nullable()
+    .describe("What the study says; null for nothing. 256 characters at most. Of a UID: the study."),
+  instanceValue: z
+    .string()
+    .nullable()
+    .describe("What the instances say; null for nothing. Of a UID: the study that has it, too."),
   instanceCount: count.describe("Instances that say it."),
   seriesInstanceUids: z.array(z.string()).describe("Series (0020,000E) that they are in; ten at most."),
   firstStoredAt: moment.describe("When the first of them was stored."),

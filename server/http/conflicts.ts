@@ -20,7 +20,7 @@ export const conflictParams = z.object({
 type ConflictParams = z.infer<typeof conflictParams>;
 
 const study = z.custom<string>((value) => typeof value === "string" && isUid(value), uidRule);
-const kind = z.enum(["patient", "study"], "is neither patient nor study");
+const kind = z.enum(["patient", "study", "uid"], "is none of patient, study and uid");
 const status = z.enum(["open", "acknowledged", "all"], "is none of open, acknowledged and all");
 
 /** Parameters of the list. */
@@ -46,7 +46,12 @@ export const conflictsQuery: readonly QueryParameter[] = [
     schema: z.enum(conflictAttributes, `is none of ${conflictAttributes.join(", ")}`),
     example: "PatientID",
   },
-  { name: "kind", meaning: "Only those about the patient, or about the study.", schema: kind, example: "patient" },
+  {
+    name: "kind",
+    meaning: "Only those about the patient, about the study, or about UIDs.",
+    schema: kind,
+    example: "patient",
+  },
 ];
 
 /** Parameters of the list of instances. */

@@ -212,8 +212,38 @@ describe("GET /api/conflicts", () => {
     assert.deepEqual(await conflictsOf(server, wrong), []);
   });
 
+  it("tells of UIDs that another study has, as long as it has them", async () => {
+    const file = instanceFile({ PatientID: "A" });
+    await store(server, file);
+    const { seriesInstanceUid: SeriesInstanceUID, sopInstanceUid: SOPInstanceUID } = file;
+    const copy = instanceFile({ PatientID: "A", SeriesInstanceUID, SOPInstanceUID });
+    const beside = sibling(copy, { PatientID: "A" });
+    const answer = await store(server, copy);
+    assert.match(answer, /SOPInstanceUID \(0008,0018\) is that of an instance in another series or study, too\./);
+    assert.match(answer, /SeriesInstanceUID \(0020,000E\) is that of a series in another study, too\./);
+    await store(server, beside);
+    const [own, other] = [copy.studyInstanceUid, file.studyInstanceUid];
+    assert.deepEqual(await conflictsOf(server, copy), [
+      ["SOPInstanceUID", own, other, 1],
+      ["SeriesInstanceUID", own, other, 2],
+    ]);
+    const { conflicts } = await list(server, `study=${own}&kind=uid&attribute=SOPInstanceUID`);
+    const path = `/api/conflicts/${conflicts[0]?.id}`;
+    assert.equal((await request(server.url).get(`${path}/instances`).expect(200)).body.instances.length, 1);
+    const removal = await removed(pathOf(file));
+    assert.deepEqual(await conflictsOf(server, copy), []);
+    await request(server.url).get(path).expect(404);
+    await request(server.url).post(`/api/removed/${removal}/restore`).expect(200);
+    assert.equal((await conflictsOf(server, copy)).length, 2);
+    assert.equal((await conflictsOf(server, file)).length, 2, "what comes back is the later one");
+    const series = sibling(file, { PatientID: "A", SeriesInstanceUID: "2.25.4711", SOPInstanceUID });
+    await store(server, series);
+    const within = (await conflictsOf(server, series)).filter(([, , where]) => where === other);
+    assert.deepEqual(within, [["SOPInstanceUID", other, other, 1]], "another series of the same study");
+  });
+
   it("answers what it cannot do with a problem document", async () => {
-    for (const query of ["limit=0", "before=x", "status=closed", "study=a", "attribute=Modality", "kind=all"]) {
+    for (const query of ["limit=0", "before=x", "status=closed", "study=a", "attribute=Modality", "kind=any"]) {
       const { body } = await request(server.url).get(`/api/conflicts?${query}`).expect(400);
       assert.match(body.detail, new RegExp(`^${query.split("=")[0]} `), query);
     }
