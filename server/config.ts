@@ -119,6 +119,9 @@ const schema = z.object({
   S3_ACCESS_KEY: z.string().optional().describe("Access key of the object store."),
   S3_SECRET_KEY: z.string().optional().describe("Secret key of the object store."),
   S3_REGION: z.string().default("us-east-1").describe("Region of the object store."),
+  OBJECT_CACHE_MB: wholeNumber(0, 1_000_000)
+    .default(64)
+    .describe("MB of memory for objects read from S3; 0 for none. Files are in the memory of the system anyway."),
   S3_TIMEOUT: wholeNumber(1, 600).default(30).describe("Seconds that the object store may be silent in a request."),
   DUPLICATES: word("keep", "replace", "reject")
     .default("keep")

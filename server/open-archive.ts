@@ -135,6 +135,7 @@ function openStore(config: Config, log: Log): Promise<Blobs> {
   if (endpoint === undefined || accessKey === undefined || secretKey === undefined) {
     return openFileBlobs({ folder: path.join(config.DATA_DIR, "objects") });
   }
-  const silence = config.S3_TIMEOUT * 1000;
-  return openS3Blobs({ endpoint, bucket, accessKey, secretKey, region: config.S3_REGION, silence, log });
+  const { S3_REGION: region, S3_TIMEOUT: seconds, OBJECT_CACHE_MB: cacheMegabytes } = config;
+  const limits = { silence: seconds * 1000, cacheBytes: cacheMegabytes * 1_000_000 };
+  return openS3Blobs({ endpoint, bucket, accessKey, secretKey, region, ...limits, log });
 }

@@ -1,16 +1,17 @@
 /** Blobs in an S3 bucket (MinIO and its like). */
 import { randomUUID } from "node:crypto";
-import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "minio";
 import { ArchiveError } from "../server/errors.ts";
-import { assertKey, isKey, metadataOfKey, noSuchBlob, privatePrefix } from "./blobs.ts";
+import { assertKey, isKey, metadataOfKey, privatePrefix } from "./blobs.ts";
 import type { BlobEntry, Blobs, ByteRange } from "./blobs.ts";
 import { codeOf, isAbsent, mayPass, repeating, toStoreError, translating } from "./blobs-s3-errors.ts";
+import { request, requestUpTo, translated } from "./blobs-s3-get.ts";
 import { type Bucket, put, putBytes, stat } from "./blobs-s3-put.ts";
 import { openTransport } from "./blobs-s3-transport.ts";
 import { ByteBudget } from "./byte-budget.ts";
+import { createReadCache } from "./read-cache.ts";
 import type { StorageLog } from "./log.ts";
 
 /** What `openS3Blobs` needs. */
@@ -22,6 +23,8 @@ export interface S3Options {
   readonly secretKey: string;
   /** Default us-east-1, which is what MinIO calls itself. */
   readonly region?: string;
+  /** Bytes of memory for objects that were read; default 0, none. */
+  readonly cacheBytes?: number;
   /** How long (milliseconds) the store may be silent; default 30 s. */
   readonly silence?: number;
   readonly log?: StorageLog;
@@ -42,7 +45,7 @@ const removalsAtOnce = 1000;
  * wrong keys, an endpoint or a bucket name that is none.
  */
 export async function openS3Blobs(options: S3Options): Promise<Blobs> {
-  const { bucket, log, region = "us-east-1" } = options;
+  const { bucket, log, region = "us-east-1", cacheBytes = 0 } = options;
   const { client, secure, close } = connect(options, region);
   const store: Bucket = { client, name: bucket, secure, budget: new ByteBudget(mostHeld, overdrafts), log };
   try {
@@ -51,6 +54,11 @@ export async function openS3Blobs(options: S3Options): Promise<Blobs> {
     close();
     throw toStoreError(error);
   }
+
+  const read: Blobs["read"] = (key, range) =>
+    translating(() => repeating(async () => buffer(await request(store, key, range))));
+  const open = (key: string, range: ByteRange) => translating(() => repeating(() => requestUpTo(store, key, range)));
+  const cache = cacheBytes > 0 ? createReadCache({ read, open }, cacheBytes) : undefined;
 
   return {
     put: async (body, putOptions = {}) => {
@@ -63,7 +71,7 @@ export async function openS3Blobs(options: S3Options): Promise<Blobs> {
     },
     read: async (key, range) => {
       assertKey(key);
-      return translating(() => repeating(async () => buffer(await request(store, key, range))));
+      return cache ? cache.read(key, range) : read(key, range);
     },
     stat: async (key) => {
       assertKey(key);
@@ -71,6 +79,7 @@ export async function openS3Blobs(options: S3Options): Promise<Blobs> {
     },
     remove: async (keys) => {
       keys.forEach(assertKey);
+      cache?.forget(keys);
       await translating(() => remove(store, keys));
     },
     list: (prefix = "") => list(store, prefix),
@@ -119,48 +128,6 @@ async function makeBucket({ client, name, log }: Bucket, region: string): Promis
     }
     throw error;
   }
-}
-
-/** The store's answer, whose errors are not translated yet. */
-async function request(store: Bucket, key: string, range?: ByteRange): Promise<Readable> {
-  const { client, name } = store;
-  if (range === undefined) return client.getObject(name, key);
-  // S3 has no range of no bytes.
-  if (range.length === 0) return emptyPart(store, key, range);
-  const response = await client.getPartialObject(name, key, range.offset, range.length);
-  if (contentLength(response) === range.length) return response;
-  response.on("error", () => undefined).destroy();
-  throw noSuchBlob();
-}
-
-async function emptyPart(store: Bucket, key: string, range: ByteRange): Promise<Readable> {
-  const entry = await stat(store, key);
-  if (entry === undefined || range.offset > entry.byteLength) throw noSuchBlob();
-  return Readable.from([]);
-}
-
-/** The answer's Content-Length: shorter than what was asked when the range passes the end. */
-function contentLength(response: Readable): number {
-  if (!("headers" in response) || typeof response.headers !== "object" || response.headers === null) return Number.NaN;
-  return "content-length" in response.headers ? Number(response.headers["content-length"]) : Number.NaN;
-}
-
-/** The same bytes, whose failure on the way is an ArchiveError. */
-function translated(source: Readable): Readable {
-  const stream = new Readable({
-    read: () => void source.resume(),
-    destroy: (error, done) => {
-      source.destroy();
-      done(error);
-    },
-  });
-  source.on("data", (bytes: Buffer) => {
-    if (!stream.push(bytes)) source.pause();
-  });
-  source.on("end", () => stream.push(null));
-  source.on("error", (error) => stream.destroy(toStoreError(error)));
-  source.pause();
-  return stream;
 }
 
 async function remove({ client, name }: Bucket, keys: readonly string[]): Promise<void> {

@@ -56,7 +56,10 @@ export interface Blobs {
    */
   get(key: string, range?: ByteRange): Promise<Readable>;
 
-  /** The bytes of `range` in one buffer. Rejects (`no-such-blob`) when it passes the end: never a short read. */
+  /**
+   * The bytes of `range` in one buffer. Rejects (`no-such-blob`) when it passes the end: never a short read. They may
+   * come from memory, also when the object is damaged or gone: what must be told of the store itself is told by `get`.
+   */
   read(key: string, range: ByteRange): Promise<Buffer>;
 
   /** What is known of the object; undefined when it is absent. */

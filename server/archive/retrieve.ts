@@ -7,7 +7,7 @@ import type { Segment } from "../dicom/data-set.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 import { inExplicitVrLittleEndian } from "./convert.ts";
-import { objectBytes } from "./stored-bytes.ts";
+import { objectBytes, readBytes } from "./stored-bytes.ts";
 
 /** A study, one of its series, or one instance of that. */
 export interface ResourceUids {
@@ -51,6 +51,9 @@ export interface RetrievedMetadata extends ResourceState {
   readonly documents: () => AsyncIterable<string>;
 }
 
+/** An instance of at most so many bytes is read in one piece, which the object store may have in memory. */
+const inOneRead = 2 ** 20;
+
 /** Makes the retrieve use cases. */
 export function createRetrieve(blobs: Blobs, catalog: Catalog) {
   /** @throws ArchiveError `no-such-study`, `no-such-series`, `no-such-instance` */
@@ -63,17 +66,19 @@ export function createRetrieve(blobs: Blobs, catalog: Catalog) {
     const transferSyntaxUids =
       uids.sopInstanceUid === undefined ? await catalog.findTransferSyntaxes(series) : [begun.transferSyntaxUid];
     const all = (async function* () {
-      yield toRetrieved(begun);
-      for await (const row of { [Symbol.asyncIterator]: () => rows }) yield toRetrieved(row);
+      yield toRetrieved(begun, uids.sopInstanceUid !== undefined);
+      for await (const row of { [Symbol.asyncIterator]: () => rows }) yield toRetrieved(row, false);
     })();
     return { ...stateOf(series), transferSyntaxUids, [Symbol.asyncIterator]: () => all };
   }
 
-  function toRetrieved(row: InstanceRow): RetrievedInstance {
+  /** @param isAlone whether it may be asked for again soon: a whole series would drive everything else out of memory */
+  function toRetrieved(row: InstanceRow, isAlone: boolean): RetrievedInstance {
     const { seriesInstanceUid, sopInstanceUid, transferSyntaxUid, byteLength, sha256, createdAt, blobKey } = row;
     // Always by range: an object that was cut short is refused, instead of sent as if it were whole.
     const whole = { offset: 0, length: byteLength };
-    const bytes = (range: Segment = whole) => objectBytes(blobs, blobKey, range);
+    const read = isAlone && byteLength <= inOneRead ? readBytes : objectBytes;
+    const bytes = (range: Segment = whole) => read(blobs, blobKey, range);
     return {
       seriesInstanceUid,
       sopInstanceUid,

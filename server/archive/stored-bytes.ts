@@ -120,6 +120,11 @@ export async function* objectBytes(
   for await (const chunk of await blobs.get(blobKey, range)) yield toBuffer(chunk);
 }
 
+/** The bytes of `range` in one piece, read when they are pulled. */
+export async function* readBytes(blobs: Blobs, blobKey: string, range: Segment): AsyncGenerator<Buffer> {
+  yield await blobs.read(blobKey, range);
+}
+
 /** Numbers of `width` bytes from big to little endian, whatever the chunks. */
 async function* swapBytes(source: AsyncIterable<Buffer>, width: 1 | 2 | 4 | 8): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);

@@ -18,6 +18,16 @@ blobContract(
   s3Requirement(),
 );
 
+blobContract(
+  "S3 behind a cache",
+  async () => {
+    const s3 = await startS3();
+    const blobs = await openS3Blobs({ ...s3, bucket: freshBucket(), cacheBytes: 64_000_000 });
+    return { blobs, keepsUids: true, end: s3.stop };
+  },
+  s3Requirement(),
+);
+
 describe("blobs: S3 only", s3Requirement(), () => {
   let s3: TestS3;
   before(async () => {

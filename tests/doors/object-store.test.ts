@@ -29,6 +29,7 @@ describe("an object store in trouble", s3Requirement(), () => {
       S3_ACCESS_KEY: s3.accessKey,
       S3_SECRET_KEY: s3.secretKey,
       S3_TIMEOUT: "1",
+      OBJECT_CACHE_MB: "0",
     });
     assert.equal((await store(held.bytes)).status, 200);
   });
