@@ -40,6 +40,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: "list, try again or purge files that could not be stored",
     load: async () => (await import("./cli/quarantine.ts")).quarantineCommand,
   },
+  retention: {
+    summary: "see what the rules of retention would remove, or remove it",
+    load: async () => (await import("./cli/retention.ts")).retentionCommand,
+  },
   config: {
     summary: "print the settings in force",
     load: async () => (await import("./cli/config.ts")).configCommand,
