@@ -16,10 +16,14 @@ export interface RoundOptions {
   readonly seed: number;
   /** Hears of each round. */
   readonly tell?: (line: string) => void;
+  /** Ends it after the round under way. */
+  readonly signal?: AbortSignal;
 }
 
 /** The longest time (milliseconds) from the begin of the clients to the kill. */
 const latestKill = 1200;
+/** How long (milliseconds) the first round waits for an acknowledgement, so that there is something to lose. */
+const firstWait = 20_000;
 /** How long (milliseconds) what was killed stays away, when the test decides it. */
 const away = 400;
 /** How long (milliseconds) the way back may take. */
@@ -33,7 +37,7 @@ export async function crashRounds(name: VictimName, options: RoundOptions): Prom
   try {
     const all: Subject[] = [];
     const feed = new FeedReader();
-    for (let round = 1; round <= options.rounds; round += 1) {
+    for (let round = 1; round <= options.rounds && options.signal?.aborted !== true; round += 1) {
       await crashRound(victim, scene, { ...options, account, all, feed, round });
       options.tell?.(`round ${round}: ${account.counts.acknowledged} acknowledged, ${account.problems.length} broken`);
       if (account.problems.length > 20) break;
@@ -59,6 +63,7 @@ interface Round extends RoundOptions {
 async function crashRound(victim: Victim, scene: Scene, { account, all, feed, round, seed }: Round): Promise<void> {
   const moment = repeatable(1 + seed * 7919 + round)(latestKill);
   const traffic = startTraffic(scene.url(), { account, all, seed, round, stubborn: victim.serverStays });
+  if (round === 1) await firstAcknowledged(account);
   await sleep(moment);
   await scene.kill();
   account.counts.kills += 1;
@@ -75,6 +80,11 @@ async function crashRound(victim: Victim, scene: Scene, { account, all, feed, ro
   if (fault !== undefined) account.problems.push(`the server has ended: ${fault}`);
   const touched = all.filter((subject) => subject.round === round);
   await inspecting(scene, account, (audited) => audit(audited, touched, feed));
+}
+
+async function firstAcknowledged({ counts }: Account): Promise<void> {
+  const until = Date.now() + firstWait;
+  while (counts.acknowledged === 0 && Date.now() < until) await sleep(10);
 }
 
 /** While something is away, it is said so, and when to ask again. */

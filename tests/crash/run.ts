@@ -24,13 +24,17 @@ if (!(rounds >= 1) || !Number.isInteger(seed) || chosen.length < values.victim.l
   process.exit(2);
 }
 console.log(`--seed ${seed}`);
+const stopping = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopping.abort());
 for (const name of chosen) {
   const { skip } = victims[name].requirement();
   if (skip !== false) {
     console.log(`${name}: skipped, ${skip}`);
     continue;
   }
-  const account = await crashRounds(name, { rounds, seed, tell: (line) => console.log(`${name}: ${line}`) });
+  if (stopping.signal.aborted) break;
+  const tell = (line: string) => console.log(`${name}: ${line}`);
+  const account = await crashRounds(name, { rounds, seed, tell, signal: stopping.signal });
   console.log(lineOf(name, account));
   for (const problem of account.problems) console.log(`  ${problem}`);
   if (account.problems.length > 0) process.exitCode = 1;
