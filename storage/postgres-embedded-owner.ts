@@ -1,4 +1,6 @@
 /** Who owns a running cluster: the process whose session holds one advisory lock in it. */
+import { stat } from "node:fs/promises";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import { ArchiveError } from "../server/errors.ts";
@@ -10,7 +12,7 @@ const ownerLock = "121424688998771";
 /** How long (milliseconds) a lock may be held by a session whose process is gone before that counts as owned. */
 const releaseTime = 2000;
 
-/** A cluster that started less than this ago (milliseconds) may have an owner that has not taken its lock yet. */
+/** A cluster that started, or became ready, less than this ago (milliseconds) may have an owner that has not taken its lock yet. */
 const claimTime = 2000;
 
 /** A session of the superuser. The caller ends it. Throws the driver's error. */
@@ -48,7 +50,7 @@ export async function evictOrphan(cluster: Cluster, postmaster: Postmaster): Pro
   if (session === undefined) return;
   try {
     const until = Date.now() + releaseTime;
-    while (!(await takeOwnershipOfOld(session))) {
+    while (!(await takeOwnershipOfOld(cluster, session))) {
       const owner = await findOwner(session);
       if (owner !== undefined && isAlive(owner)) throw owned(owner);
       if (Date.now() > until) throw owned(owner);
@@ -75,8 +77,8 @@ export async function findLivingOwner(cluster: Cluster, postmaster: Postmaster):
   }
 }
 
-async function takeOwnershipOfOld(session: Client): Promise<boolean> {
-  return !(await wasStartedJustNow(session)) && (await takeOwnership(session));
+async function takeOwnershipOfOld(cluster: Cluster, session: Client): Promise<boolean> {
+  return !(await wasStartedJustNow(cluster, session)) && (await takeOwnership(session));
 }
 
 /** A fast shutdown (SIGINT), then an immediate one (SIGQUIT): the next start recovers from the log. */
@@ -108,11 +110,14 @@ async function findOwner(session: Client): Promise<number | undefined> {
   return Number.isInteger(pid) ? pid : undefined;
 }
 
-async function wasStartedJustNow(session: Client): Promise<boolean> {
+/** By when it was started, and by when it became ready: recovery from a crash may take long in between. */
+async function wasStartedJustNow(cluster: Cluster, session: Client): Promise<boolean> {
   const { rows } = await session.query<{ age: number }>(
     "select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8 * 1000 as age",
   );
-  return (rows[0]?.age ?? 0) < claimTime;
+  const written = await stat(path.join(cluster.dataFolder, "postmaster.pid")).catch(() => undefined);
+  const sinceReady = written === undefined ? 0 : Math.abs(Date.now() - written.mtimeMs);
+  return Math.min(rows[0]?.age ?? 0, sinceReady) < claimTime;
 }
 
 /** A cluster that starts or stops is asked again; a refused password is final. */

@@ -211,7 +211,6 @@ async function supervise(
       owner = await own(cluster, running.port).catch(() => undefined);
       continue;
     }
-    owner = undefined;
     if (Date.now() - startedAt > healthyAfter) failures = 0;
     log.warn({ component: "postgres", failures }, "The embedded PostgreSQL ended unexpectedly and is started again.");
     if (failures === attempts) log.error({ component: "postgres" }, "The embedded PostgreSQL keeps ending.");
@@ -220,7 +219,11 @@ async function supervise(
     failures += 1;
     startedAt = Date.now();
     running = start(cluster, running.port, log, settings);
-    await awaitReady(cluster, running).catch(() => end(running));
+    // Owned at once: whoever found it without an owner would take it for left behind, and stop it.
+    owner = await awaitReady(cluster, running).then(
+      () => own(cluster, running.port).catch(() => undefined),
+      () => end(running).then(() => undefined),
+    );
   }
   await owner?.end().catch(() => undefined);
   await end(running);

@@ -70,7 +70,9 @@ async function search({ url }: Audited, studies: ReadonlySet<string>): Promise<S
   for (const study of studies) {
     for (let offset = 0; ; offset += limit) {
       const response = await fetch(`${url}/dicom-web/studies/${study}/instances?limit=${limit}&offset=${offset}`);
-      const page = response.status === 204 ? [] : toDataSets(await response.json());
+      const text = await response.text();
+      if (!response.ok) throw new Error(`${response.status} to a search: ${text}`);
+      const page = response.status === 204 ? [] : toDataSets(JSON.parse(text));
       for (const dataSet of page) found.add(String(first(dataSet, "00080018")));
       if (page.length < limit) break;
     }
