@@ -1,5 +1,6 @@
 /** Whether an object is what its row says: there, of the right size, of the right SHA-256. */
 import { createHash } from "node:crypto";
+import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Blobs } from "../../storage/blobs.ts";
 import type { FaultKind } from "../../storage/catalog-integrity.ts";
@@ -44,7 +45,7 @@ export async function lookAt(
 }
 
 /**
- * Reads as many bytes as the row says, piece by piece: between two pieces nothing is open at the store, however long it
+ * Reads as many bytes from the store itself, whatever it may have in memory of them, as the row says, piece by piece: between two pieces nothing is open at the store, however long it
  * takes. @throws ArchiveError when the store does not work; the reason of `signal`
  */
 export async function read(
@@ -61,7 +62,7 @@ export async function read(
         signal.throwIfAborted();
         const length = Math.min(pieceLength, row.byteLength - offset);
         await pace?.(length);
-        hash.update(await blobs.read(row.key, { offset, length }));
+        hash.update(await buffer(await blobs.get(row.key, { offset, length })));
       }
       if (hash.digest().equals(row.sha256)) return undefined;
       return { kind: "wrong-sha256", detail: "The bytes are not those that were stored: their SHA-256 is another." };

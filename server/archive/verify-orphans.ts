@@ -49,7 +49,7 @@ const isInstanceKey = /^[0-9a-f]{2}\//;
 /** Makes the look for one verification: how the clocks of store and database differ is measured once. */
 export async function createOrphanLook(
   blobs: Blobs,
-  catalog: Pick<Catalog, "commit" | "integrity" | "removals">,
+  catalog: Catalog,
   { repair, graceHours, keepHours, signal }: OrphanSettings,
   counts: OrphanCounts,
 ): Promise<LookAtStrangers> {
@@ -82,7 +82,7 @@ export async function createOrphanLook(
     const adopted = await adopt(entry, signal);
     if (adopted.status === "kept") return { ...orphan, detail: `${orphan.detail} ${adopted.why}` };
     if (adopted.status === "redundant") return remove(entry);
-    counts.indexed += 1;
+    if (adopted.status === "indexed") counts.indexed += 1;
     return undefined;
   };
 

@@ -33,9 +33,9 @@ describe("the verification in the background", () => {
     const logged: string[] = [];
     const blobs: Blobs = {
       ...files,
-      read: async (key, range) => {
+      get: async (key, range) => {
         read.push(key);
-        return files.read(key, range);
+        return files.get(key, range);
       },
     };
     const keep = (_fields: object, message: string) => void logged.push(message);

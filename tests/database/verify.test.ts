@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { Readable } from "node:stream";
 import { describe, it, type TestContext } from "node:test";
 import { ArchiveError } from "../../server/errors.ts";
 import { openFileBlobs } from "../../storage/blobs-file.ts";
@@ -30,11 +31,11 @@ describe("verification on files", () => {
     const tries = new Map<string, number>();
     const flaky: Blobs = {
       ...blobs,
-      read: async (key, range) => {
+      get: async (key, range) => {
         const tried = (tries.get(key) ?? 0) + 1;
         tries.set(key, tried);
         if (tried === 1) throw brokenDisk;
-        return tried === 2 ? Buffer.alloc(range.length) : blobs.read(key, range);
+        return tried === 2 ? Readable.from([Buffer.from("wrong")]) : blobs.get(key, range);
       },
     };
     const { logged, store, verify } = await verified(t, flaky);
@@ -48,9 +49,9 @@ describe("verification on files", () => {
     const state = { broken: "", down: false };
     const worn: Blobs = {
       ...blobs,
-      read: async (key, range) => {
+      get: async (key, range) => {
         if (key === state.broken || state.down) throw brokenDisk;
-        return blobs.read(key, range);
+        return blobs.get(key, range);
       },
       check: async () => {
         if (state.down) throw brokenDisk;
