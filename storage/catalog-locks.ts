@@ -6,6 +6,9 @@ import { databaseError } from "./database-error.ts";
 /** Runs `work` unless somebody, here or in another process, holds the lock of `name`; tells whether it ran. */
 export type WithLock = (name: string, work: () => Promise<void>) => Promise<boolean>;
 
+/** How long (milliseconds) a question may take: it never waits for a lock. */
+const patience = 30_000;
+
 /** One connection of the pool that carries all locks of this process, however many there are. */
 interface Session {
   readonly client: Promise<Client>;
@@ -45,10 +48,11 @@ export function createLocks(knex: Knex): WithLock {
   }
 
   async function ask(session: Session, question: string, name: string): Promise<boolean> {
-    const sql = `select ${question}(hashtextextended($1, 0)) as yes`;
+    const text = `select ${question}(hashtextextended($1, 0)) as yes`;
+    const asked = { text, values: [`noctis/${name}`], query_timeout: patience };
     const answer = session.asking.then(async () => {
       const client = await session.client;
-      return client.query<{ yes: boolean }>(sql, [`noctis/${name}`]);
+      return client.query<{ yes: boolean }>(asked);
     });
     session.asking = answer.catch(() => undefined);
     return (await answer).rows[0]?.yes ?? false;

@@ -8,7 +8,7 @@ const unavailable =
 const diskFull = "53100";
 /** What pg and Knex say without a code. */
 const lostConnection =
-  /Connection terminated|timeout exceeded|timeout expired|not queryable|Timeout acquiring|Unable to acquire/;
+  /Connection terminated|Query read timeout|timeout exceeded|timeout expired|not queryable|Timeout acquiring|Unable to acquire/;
 
 /**
  * Runs `work`; an error of the connection becomes `database-unavailable`, a full disk `storage-full`. Anything else

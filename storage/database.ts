@@ -3,6 +3,7 @@ import knexModule, { type Knex } from "knex";
 import { types, type Client } from "pg";
 import { ArchiveError } from "../server/errors.ts";
 import type { StorageLog } from "./log.ts";
+import { createSilenceWatch } from "./silence.ts";
 
 /** What `connectDatabase` needs. */
 export interface DatabaseOptions {
@@ -10,8 +11,10 @@ export interface DatabaseOptions {
   readonly url: string;
   /** Connections at most; default 10. Two at least: `migrate` holds one and works with another. */
   readonly poolSize?: number;
-  /** Longest run of one statement, in milliseconds; default one minute. */
+  /** Longest run of one statement, in milliseconds; default one minute; 0: none. */
   readonly statementTimeout?: number;
+  /** What is granted beyond that before a connection counts as dead, in milliseconds; default 10 seconds. */
+  readonly silenceTimeout?: number;
   /** What the connections call themselves; default `noctis`, which a restore takes for a server. */
   readonly applicationName?: string;
   /** Hears of connections that fail later; none: nobody does. */
@@ -20,6 +23,9 @@ export interface DatabaseOptions {
 
 /** How long (milliseconds) to wait for a new connection, and for a free one of the pool. */
 const connectTime = 5000;
+
+/** How long (milliseconds) the answer of the server may take on its way beyond the limit of the statement. */
+const travelTime = 10_000;
 
 /** What the server or the system says of a connection that failed, in words. */
 const connectionFaults: Readonly<Record<string, string>> = {
@@ -39,8 +45,10 @@ const connectionFaults: Readonly<Record<string, string>> = {
  * server and the database, never the password.
  */
 export async function connectDatabase(options: DatabaseOptions): Promise<Knex> {
-  const { url, poolSize = 10, statementTimeout = 60_000, applicationName = "noctis", log } = options;
+  const { url, poolSize = 10, statementTimeout = 60_000, silenceTimeout = travelTime, log } = options;
+  const { applicationName = "noctis" } = options;
   const name = databaseName(url);
+  const watch = createSilenceWatch(statementTimeout + silenceTimeout);
   const knex = knexModule.knex({
     client: "pg",
     connection: {
@@ -50,7 +58,7 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Knex> {
       statement_timeout: statementTimeout,
       keepAlive: true,
     },
-    pool: { min: 0, max: Math.max(2, poolSize), afterCreate: prepareConnection },
+    pool: { min: 0, max: Math.max(2, poolSize), afterCreate: prepareConnection(watch.add) },
     acquireConnectionTimeout: connectTime,
     // By default Knex writes to the console.
     log: {
@@ -60,6 +68,7 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Knex> {
       error: (message: unknown) => log?.warn({ component: "database" }, String(message)),
     },
   });
+  if (statementTimeout > 0) watch.start(knex);
   try {
     await knex.raw("select 1");
     return knex;
@@ -87,9 +96,12 @@ function codeOf(error: unknown): string {
 }
 
 /** For this connection alone: the driver's own table of parsers is shared by the whole process. */
-function prepareConnection(client: Client, done: (error: Error | null, client: Client) => void): void {
-  client.setTypeParser(types.builtins.INT8, parseInt8);
-  done(null, client);
+function prepareConnection(watch: (client: Client) => void) {
+  return (client: Client, done: (error: Error | null, client: Client) => void): void => {
+    client.setTypeParser(types.builtins.INT8, parseInt8);
+    watch(client);
+    done(null, client);
+  };
 }
 
 function parseInt8(value: string): number | string {

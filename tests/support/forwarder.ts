@@ -6,6 +6,8 @@ export interface Forwarder {
   readonly port: number;
   /** Ends every connection and refuses new ones. */
   close(): Promise<void>;
+  /** Passes on what comes from the clients, and no answer any more: connections stay open and silent. */
+  silence(): void;
   /** Passes on to `target` from now on. */
   open(target: number): Promise<void>;
 }
@@ -14,8 +16,12 @@ export interface Forwarder {
 export async function startForwarder(target: number): Promise<Forwarder> {
   let aim = target;
   const sockets = new Set<Socket>();
+  const answering = new Set<Socket>();
+  let isSilent = false;
   const server = createServer((near) => {
     const far = connect(aim, "127.0.0.1");
+    answering.add(far);
+    far.once("close", () => answering.delete(far));
     for (const [one, other] of [
       [near, far],
       [far, near],
@@ -29,6 +35,7 @@ export async function startForwarder(target: number): Promise<Forwarder> {
       });
       one.pipe(other);
     }
+    if (isSilent) muted(far);
   });
   const listen = async (port: number) => {
     server.listen(port, "127.0.0.1");
@@ -47,9 +54,19 @@ export async function startForwarder(target: number): Promise<Forwarder> {
       for (const socket of sockets) socket.destroy();
       await closed;
     },
+    silence: () => {
+      isSilent = true;
+      for (const far of answering) muted(far);
+    },
     open: async (next) => {
       aim = next;
+      isSilent = false;
       if (!server.listening) await listen(port);
     },
   };
+}
+
+/** Nothing of what comes from `far` is passed on any more. */
+function muted(far: Socket): void {
+  far.unpipe().pause();
 }
