@@ -12,7 +12,7 @@ import type { DescribeLevels } from "./catalog-describe.ts";
 import { type HoldName, holdOn, lockHolds, type ReadStudyMatch } from "./catalog-held.ts";
 import { distinct, instanceKey, known, resolveSeries, seriesKey, type SeriesKey, values } from "./catalog-entities.ts";
 import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
-import { lockForReplacement, makeWay } from "./catalog-replace.ts";
+import { lockSeries, lockStudies, makeWay } from "./catalog-replace.ts";
 import { retried } from "./retry.ts";
 import { differences } from "./study-conflicts.ts";
 import { undoneUnlessFinished } from "./undone.ts";
@@ -79,10 +79,11 @@ async function commitOnce(
   knownTags: KnownTags,
   { action = "create", replaceKeepingDays: keepDays, readMatch, describe }: CommitOptions,
 ): Promise<CommitOutcome[]> {
+  if (keepDays !== undefined) await lockStudies(trx, records);
   const series = await resolveSeries(trx, records);
   const seriesOf = (record: InstanceRecord) => known(series, seriesKey(record));
   if (keepDays !== undefined)
-    await lockForReplacement(
+    await lockSeries(
       trx,
       [...series.values()].map(({ id }) => id),
     );

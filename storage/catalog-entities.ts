@@ -57,6 +57,7 @@ async function findSeries(
       ["study_instance_uid", "series_instance_uid"],
       entities.map(({ study, series }) => [study.uid, series.uid]),
     )
+    .orderBy("study.id")
     .forKeyShare("study");
   return new Map(
     found.map(({ id, study_id: studyId, study, series, is_shared: isShared, ...studyValues }) => [
@@ -66,7 +67,10 @@ async function findSeries(
   );
 }
 
-/** The ids of the studies of `records`, made where they are missing, by UID. */
+/**
+ * The ids of the studies of `records`, made where they are missing, by UID. They are locked before a series is inserted,
+ * which would lock them, too: others wait for a series that is being inserted, and hold the lock meanwhile.
+ */
 async function insertStudies(
   trx: Knex.Transaction,
   records: readonly InstanceRecord[],
@@ -83,7 +87,9 @@ async function insertStudies(
     .whereIn(
       "study_instance_uid",
       entities.map(({ study }) => study.uid),
-    );
+    )
+    .orderBy("id")
+    .forKeyShare();
   return new Map(found.map(({ id, uid }) => [uid, id]));
 }
 

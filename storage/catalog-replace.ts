@@ -6,20 +6,20 @@ import type { InstanceRecord } from "./catalog-records.ts";
 import { RowGone } from "./retry.ts";
 
 /**
- * Locks the studies, then the series, so that two replacements in one series come one after the other, and neither
- * meets a removal half-way. @throws RowGone when one is not there any more
+ * Locks the studies of `records` that are there, before anything else of them: two replacements in one study come one
+ * after the other. The lock is the one that describing a study anew needs. Were a lesser one taken first, as every
+ * other commit takes it, two could wait for each other to let go of theirs.
  */
-export async function lockForReplacement(trx: Knex.Transaction, seriesIds: readonly number[]): Promise<void> {
+export async function lockStudies(trx: Knex.Transaction, records: readonly InstanceRecord[]): Promise<void> {
   await trx("study")
-    .whereIn(
-      "id",
-      trx("series")
-        .select("study_id")
-        .whereIn("id", [...seriesIds]),
-    )
+    .whereIn("study_instance_uid", [...new Set(records.map(({ study }) => study.uid))])
     .orderBy("id")
-    .forNoKeyUpdate()
+    .forUpdate()
     .select("id");
+}
+
+/** Locks the series, so that no replacement meets a removal half-way. @throws RowGone when one is not there any more */
+export async function lockSeries(trx: Knex.Transaction, seriesIds: readonly number[]): Promise<void> {
   const locked: unknown[] = await trx("series")
     .whereIn("id", [...seriesIds])
     .orderBy("id")

@@ -13,6 +13,7 @@ import { openFileBlobs } from "../../storage/blobs-file.ts";
 import { type Catalog, createCatalog } from "../../storage/catalog.ts";
 import { dicomFile, element, explicitLittle, type Piece, raw, sequence, write } from "../support/dicom-writer.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
+import { type Random, randomFrom } from "../support/random.ts";
 
 const seed = Number(process.env["TEST_SEED"] ?? 20_251);
 const rounds = Number(process.env["TEST_ROUNDS"] ?? 2);
@@ -116,20 +117,6 @@ describe("hostile values", () => {
     assert.doesNotMatch(named, /StudyID/);
   });
 });
-
-interface Random {
-  /** A whole number from 0 on, below `end`. */
-  (end: number): number;
-}
-
-/** Park and Miller: the same numbers for the same seed. */
-function randomFrom(begin: number): Random {
-  let state = (begin % 2147483646) + 1;
-  return (end) => {
-    state = (state * 48271) % 2147483647;
-    return state % end;
-  };
-}
 
 function identifiers(): Piece[] {
   return [
