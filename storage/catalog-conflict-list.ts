@@ -1,5 +1,6 @@
 /** The catalog of conflicts: their list, their instances, and what somebody has said of them. */
 import type { Knex } from "knex";
+import { findPatientConflicts, type PatientKey, type PatientSaid } from "./catalog-patient-conflicts.ts";
 import { databaseError } from "./database-error.ts";
 
 /** One attribute of which instances of a study say otherwise than the study. */
@@ -55,6 +56,8 @@ export interface ConflictCatalog {
   acknowledge(id: number, note: string | undefined): Promise<boolean>;
   /** Takes that back; false when there is none. */
   reopen(id: number): Promise<boolean>;
+  /** Patients of whom studies have different values: at most `limit` behind `after`, in the order of their identifiers. */
+  patients(limit: number, after: PatientKey | undefined): Promise<readonly PatientSaid[]>;
 }
 
 /** Series named of one conflict. */
@@ -68,6 +71,7 @@ export function createConflictCatalog(knex: Knex): ConflictCatalog {
     instances: (id, limit, after) => databaseError(() => instances(knex, id, limit, after)),
     acknowledge: (id, note) =>
       databaseError(() => update(knex, id, { acknowledged_at: knex.fn.now(), note: note ?? null })),
+    patients: (limit, after) => findPatientConflicts(knex, limit, after),
     reopen: (id) => databaseError(() => update(knex, id, { acknowledged_at: null, note: null })),
   };
 }

@@ -123,6 +123,11 @@ export function differences(study: StudyValues, columns: Columns): readonly Diff
   return found;
 }
 
+/** Whether two of these names of one patient cannot be the same name, written in several ways. */
+export function areDifferentNames(names: readonly string[]): boolean {
+  return names.some((one, index) => names.slice(index + 1).some((other) => asNames(one, other)));
+}
+
 /** Whether nothing that is compared has another value. */
 export function isDescribedAlike(one: StudyValues, columns: Columns): boolean {
   return compared.every(({ column }) => (one[column] ?? null) === textOf(columns, column));

@@ -5,7 +5,13 @@ import type {
   ConflictPage,
   ConflictRow,
 } from "../../storage/catalog-conflict-list.ts";
-import { comparedKeywords, patientKeywords, sharedUidKeywords } from "../../storage/study-conflicts.ts";
+import type { PatientKey } from "../../storage/catalog-patient-conflicts.ts";
+import {
+  areDifferentNames,
+  comparedKeywords,
+  patientKeywords,
+  sharedUidKeywords,
+} from "../../storage/study-conflicts.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 
@@ -37,6 +43,24 @@ export interface ConflictRequest {
   readonly status?: Conflict["status"] | undefined;
 }
 
+/** A Patient ID, with its issuer, of which studies say different things: perhaps two patients, perhaps a typing error. */
+export interface DisputedPatient {
+  readonly patientId: string;
+  readonly issuerOfPatientId: string | null;
+  readonly studyCount: number;
+  /** What the studies say, as DICOM writes it; ten different values of each at most. */
+  readonly names: readonly string[];
+  readonly birthDates: readonly string[];
+  readonly sexes: readonly string[];
+}
+
+/** A page of them. */
+export interface DisputedPatients {
+  readonly patients: readonly DisputedPatient[];
+  /** Behind whom the next page begins; undefined when this is the last. A page may have fewer than were asked for. */
+  readonly next: PatientKey | undefined;
+}
+
 /** The use cases. Those of one conflict throw ArchiveError `no-such-conflict`. */
 export interface Conflicts {
   list(request: ConflictRequest): Promise<readonly Conflict[]>;
@@ -47,6 +71,8 @@ export interface Conflicts {
   acknowledge(id: number, note?: string): Promise<Conflict>;
   /** Takes that back. */
   reopen(id: number): Promise<Conflict>;
+  /** Patients of whom studies say different things, in the order of their identifiers. Reads every study. */
+  patients(limit: number, after?: PatientKey): Promise<DisputedPatients>;
 }
 
 /** Makes the use cases. */
@@ -66,6 +92,21 @@ export function createConflicts(catalog: ConflictCatalog): Conflicts {
     acknowledge: async (id, note) => {
       await catalog.acknowledge(id, note);
       return find(id);
+    },
+    patients: async (limit, after) => {
+      const found = await catalog.patients(limit, after);
+      const disputed = found.filter(
+        ({ names, birthDates, sexes }) => birthDates.length > 1 || sexes.length > 1 || areDifferentNames(names),
+      );
+      const patients = disputed.map(({ patientId, issuer, studyCount, names, birthDates, sexes }) => ({
+        patientId,
+        issuerOfPatientId: issuer === "" ? null : issuer,
+        studyCount,
+        names: names.map((name) => written("PatientName", name) ?? ""),
+        birthDates: birthDates.map((date) => written("PatientBirthDate", date) ?? ""),
+        sexes,
+      }));
+      return { patients, next: found.length < limit ? undefined : found.at(-1) };
     },
     reopen: async (id) => {
       await catalog.reopen(id);

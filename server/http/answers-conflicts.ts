@@ -1,6 +1,6 @@
 /** Schemas of what is answered of conflicts. */
 import { z } from "zod";
-import type { Conflict } from "../archive/conflicts.ts";
+import type { Conflict, DisputedPatient } from "../archive/conflicts.ts";
 import { type AnswerOf, moment } from "./json-reply.ts";
 
 const count = z.int().min(0);
@@ -52,6 +52,26 @@ export const conflictInstancesAnswer = z.strictObject({
   next: count.nullable().describe("What to give as after for the next page; null when this is the last."),
 });
 
+const values = z.array(z.string());
+
+/** A page of patients of whom studies say different things. */
+export const patientConflictsAnswer = z.strictObject({
+  patients: z
+    .array(
+      z.strictObject({
+        patientId: z.string().describe("Patient ID (0010,0020)."),
+        issuerOfPatientId: z.string().nullable().describe("Issuer of Patient ID (0010,0021); null for none."),
+        studyCount: count.describe("Studies of this patient."),
+        names: values.describe("Patient's Names (0010,0010) in them; ten at most."),
+        birthDates: values.describe("Patient's Birth Dates (0010,0030) in them; ten at most."),
+        sexes: values.describe("Patient's Sexes (0010,0040) in them; ten at most."),
+      }) satisfies z.ZodType<DisputedPatient>,
+    )
+    .describe("In the order of their identifiers."),
+  next: z.string().nullable().describe("What to give as after for the next page; null when this is the last."),
+});
+
+export type PatientConflictsAnswer = AnswerOf<typeof patientConflictsAnswer>;
 export type ConflictAnswer = AnswerOf<typeof conflictAnswer>;
 export type ConflictsAnswer = AnswerOf<typeof conflictsAnswer>;
 export type ConflictInstancesAnswer = AnswerOf<typeof conflictInstancesAnswer>;

@@ -2,7 +2,12 @@
 import { z } from "zod";
 import { conflictAttributes, type ConflictRequest } from "../archive/conflicts.ts";
 import { isUid, uidRule } from "../dicom/uid.ts";
-import type { ConflictAnswer, ConflictInstancesAnswer, ConflictsAnswer } from "./answers-conflicts.ts";
+import type {
+  ConflictAnswer,
+  ConflictInstancesAnswer,
+  ConflictsAnswer,
+  PatientConflictsAnswer,
+} from "./answers-conflicts.ts";
 import { jsonReply, nextOf } from "./json-reply.ts";
 import { pageLimit, position } from "./query-parameters.ts";
 import type { Reply, Request } from "./reply.ts";
@@ -85,6 +90,39 @@ function requestOf(query: URLSearchParams): Omit<ConflictRequest, "limit"> {
     kind: kind.optional().parse(query.get("kind") ?? undefined),
     status: asked === "all" ? undefined : asked,
   };
+}
+
+const afterPatient = z.tuple([z.string().max(1000), z.string().max(1000)]);
+
+/** Parameters of the list of patients. */
+export const patientConflictsQuery: readonly QueryParameter[] = [
+  { name: "limit", meaning: "Patients to look at, at most: 100 unless given.", schema: pageLimit, example: "100" },
+  {
+    name: "after",
+    meaning: "Where to go on: the `next` of the page before.",
+    schema: z.string().refine((text) => afterPatient.safeParse(parsed(text)).success, "is not of a page before"),
+  },
+];
+
+/** GET /api/patient-conflicts */
+export async function listPatientConflicts({ archive, query }: Request<object>): Promise<Reply> {
+  const text = query.get("after");
+  const [patientId, issuer] = text === null ? [] : afterPatient.parse(parsed(text));
+  const after = patientId === undefined || issuer === undefined ? undefined : { patientId, issuer };
+  const { patients, next } = await archive.conflicts.patients(Number(query.get("limit") ?? 100), after);
+  const answer: PatientConflictsAnswer = {
+    patients,
+    next: next ? Buffer.from(JSON.stringify([next.patientId, next.issuer])).toString("base64url") : null,
+  };
+  return jsonReply(200, answer);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(text, "base64url").toString("utf8"));
+  } catch {
+    return undefined;
+  }
 }
 
 /** GET /api/conflicts/{conflict} */

@@ -12,6 +12,7 @@ import {
   getConflict,
   listConflictInstances,
   listConflicts,
+  listPatientConflicts,
   reopenConflict,
 } from "./conflicts.ts";
 import { getIntegrity, listFaults } from "./integrity.ts";
@@ -119,6 +120,7 @@ import {
   conflictInstancesListed,
   conflictRead,
   conflictsListed,
+  patientConflictsListed,
   quarantinedContent,
   quarantinedPurged,
   quarantinedRead,
@@ -246,6 +248,14 @@ export const routes: readonly Route[] = [
   route("GET", "/api/holds/:hold", holdParams, "One hold", holdRead, getHold),
   route("DELETE", "/api/holds/:hold", holdParams, "Release a hold", holdReleased, releaseHold),
 
+  route(
+    "GET",
+    "/api/patient-conflicts",
+    noParams,
+    "List disputed patients",
+    patientConflictsListed,
+    listPatientConflicts,
+  ),
   route("GET", "/api/quarantine", noParams, "List the files in quarantine", quarantineListed, listQuarantine),
   route("DELETE", "/api/quarantine", noParams, "Purge quarantine", quarantinePurged, purgeQuarantine),
   route("GET", quarantined, quarantineParams, "One file in quarantine", quarantinedRead, getQuarantined),

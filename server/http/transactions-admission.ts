@@ -1,7 +1,12 @@
 /** Transactions of what an operator should look at after a store: conflicts and quarantine. None is of the standard. */
-import { conflictAnswer, conflictInstancesAnswer, conflictsAnswer } from "./answers-conflicts.ts";
+import {
+  conflictAnswer,
+  conflictInstancesAnswer,
+  conflictsAnswer,
+  patientConflictsAnswer,
+} from "./answers-conflicts.ts";
 import { purgedAnswer, quarantineAnswer, quarantinedAnswer, retriedAnswer } from "./answers-quarantine.ts";
-import { acknowledgement, conflictInstancesQuery, conflictsQuery } from "./conflicts.ts";
+import { acknowledgement, conflictInstancesQuery, conflictsQuery, patientConflictsQuery } from "./conflicts.ts";
 import { quarantineFilter, quarantineQuery } from "./quarantine.ts";
 import type { Transaction } from "./route.ts";
 import { anyArchive, nothing } from "./transactions.ts";
@@ -19,6 +24,11 @@ export const conflictsListed: Transaction = {
   ...conflicts,
   query: conflictsQuery,
   responseSchema: conflictsAnswer,
+};
+export const patientConflictsListed: Transaction = {
+  ...conflicts,
+  query: patientConflictsQuery,
+  responseSchema: patientConflictsAnswer,
 };
 export const conflictRead: Transaction = {
   ...conflicts,

@@ -242,6 +242,46 @@ describe("GET /api/conflicts", () => {
     assert.deepEqual(within, [["SOPInstanceUID", other, other, 1]], "another series of the same study");
   });
 
+  it("tells the patients whose studies name different people", async () => {
+    const study = (PatientID: string, attributes: Attributes) => instanceFile({ PatientID, ...attributes });
+    await store(server, study("Z-1", { PatientName: "Doe^Jane" }), study("Z-1", { PatientName: "DOE^JANE^^" }));
+    await store(server, study("Z-2", { PatientName: "Doe^Jane", PatientBirthDate: "19700101" }));
+    await store(server, study("Z-2", { PatientName: "Roe^Richard", PatientBirthDate: "19700101" }));
+    await store(server, study("Z-3", { PatientBirthDate: "19700101" }), study("Z-3", { PatientBirthDate: "19710101" }));
+    await store(server, study("Z-4", { IssuerOfPatientID: "H1", PatientSex: "F" }));
+    await store(server, study("Z-4", { IssuerOfPatientID: "H2", PatientSex: "M" }));
+    const { body } = await request(server.url).get("/api/patient-conflicts").expect(200);
+    const patients = z.array(z.object({ patientId: z.string() }).loose()).parse(body.patients);
+    const mine = patients.filter(({ patientId }) => patientId.startsWith("Z-"));
+    assert.deepEqual(mine, [
+      {
+        patientId: "Z-2",
+        issuerOfPatientId: null,
+        studyCount: 2,
+        names: ["Doe^Jane", "Roe^Richard"],
+        birthDates: ["19700101"],
+        sexes: [],
+      },
+      {
+        patientId: "Z-3",
+        issuerOfPatientId: null,
+        studyCount: 2,
+        names: ["Test^Patient"],
+        birthDates: ["19700101", "19710101"],
+        sexes: [],
+      },
+    ]);
+    const paged: unknown[] = [];
+    for (let cursor = ""; ;) {
+      const answer = await request(server.url).get(`/api/patient-conflicts?limit=1${cursor}`).expect(200);
+      paged.push(...z.array(z.unknown()).parse(answer.body.patients));
+      if (answer.body.next === null) break;
+      cursor = `&after=${answer.body.next}`;
+    }
+    assert.deepEqual(paged, patients);
+    await request(server.url).get("/api/patient-conflicts?after=nowhere").expect(400);
+  });
+
   it("answers what it cannot do with a problem document", async () => {
     for (const query of ["limit=0", "before=x", "status=closed", "study=a", "attribute=Modality", "kind=any"]) {
       const { body } = await request(server.url).get(`/api/conflicts?${query}`).expect(400);
