@@ -198,11 +198,14 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const missing = neededWithS3.filter((name) => onS3 && set[name] === undefined);
   // Instances would go to a local folder, where nobody looks for them.
   const stray = neededWithS3.filter((name) => !onS3 && set[name] !== undefined);
-  if (parsed.success && missing.length + stray.length === 0) return parsed.data;
+  // Without it no backup would ever be made.
+  const unplaced = ["BACKUP_AT"].filter((name) => set[name] !== undefined && set["BACKUP_TO"] === undefined);
+  if (parsed.success && missing.length + stray.length + unplaced.length === 0) return parsed.data;
   const faults = [
     ...(parsed.error?.issues ?? []).map(({ path: at, message }) => `  ${at.join(".")}: ${message}`),
     ...missing.map((name) => `  ${name}: is needed with S3_ENDPOINT`),
     ...stray.map((name) => `  ${name}: is set without S3_ENDPOINT`),
+    ...unplaced.map((name) => `  ${name}: is set without BACKUP_TO`),
   ];
   const mistyped = describeMistyped(environment);
   const hint = mistyped === undefined ? "" : `\n${mistyped}`;

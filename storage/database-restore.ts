@@ -47,7 +47,7 @@ export async function restoreRows(knex: Knex, dump: Dump): Promise<RestoreState>
     await databaseError(() => refuseCompany(client));
     const state = await databaseError(() => readRestoreState(knex));
     if (state?.snapshot !== dump.snapshot || !state.rowsDone) {
-      if (state === undefined) await databaseError(() => refuseRows(client));
+      if (state === undefined) await databaseError(() => refuseForeign(client).then(() => refuseRows(client)));
       await databaseError(() => begin(client, dump.snapshot));
       await migrate(knex, undefined, { only: dump.migrations, restoring: true });
       await fill(client, dump);
@@ -75,6 +75,19 @@ async function refuseCompany(client: Client): Promise<void> {
 
 /** What a server writes by itself, also when nobody uses it. */
 const writtenUnasked: readonly string[] = [...unsavedTables, "sweep", "retention_run", "retention_removal"];
+
+/** The schema is made anew: what another program has there must not go with it. */
+async function refuseForeign(client: Client): Promise<void> {
+  const { rows } = await client.query<{ tables: boolean; ours: boolean }>(
+    `select exists (select 1 from pg_class where relkind in ('r', 'p', 'v', 'm', 'f')
+         and relnamespace = current_schema()::regnamespace
+         and not exists (select 1 from pg_depend where objid = pg_class.oid and deptype = 'e')) as tables,
+       to_regclass('migrations') is not null and to_regclass('study') is not null as ours`,
+  );
+  if (rows[0]?.tables !== true || rows[0].ours) return;
+  const sentence = "The database is that of another program: it has tables, and not those of an archive.";
+  throw new ArchiveError("archive-not-empty", sentence);
+}
 
 /** Tables that can have one row alone have it in an archive that nobody has used yet. */
 async function refuseRows(client: Client): Promise<void> {

@@ -49,7 +49,7 @@ export async function onceOpen<Result>(target: Blobs, work: (target: Blobs) => P
 /** Writes `source` compressed. What `source` throws is rethrown. */
 export async function putCompressed(target: Blobs, key: string, source: AsyncIterable<Buffer>): Promise<SnapshotFile> {
   const hash = createHash("sha256");
-  const compressed = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3 } });
+  const compressed = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 1 } });
   const feeding = pipeline(Readable.from(source, { objectMode: false }), compressed);
   const body = async function* () {
     for await (const chunk of hashed(compressed, hash)) yield chunk;

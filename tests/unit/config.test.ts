@@ -152,4 +152,17 @@ describe("config", () => {
     const plain = describeConfig(loadConfig({ DATABASE_URL: "postgresql://db.example/noctis" }));
     assert.equal(plain.find(({ name }) => name === "DATABASE_URL")?.value, "postgresql://db.example/noctis");
   });
+
+  it("takes a folder or a bucket for backups, times of day, and a rule that keeps something", () => {
+    const backups = { BACKUP_TO: "s3://backups/", BACKUP_AT: "02:30, 14:30", BACKUP_KEEP: "30d" };
+    const { BACKUP_AT, BACKUP_KEEP } = loadConfig(backups);
+    assert.deepEqual([BACKUP_AT, BACKUP_KEEP], [["02:30", "14:30"], "30d"]);
+    assert.equal(loadConfig({ BACKUP_TO: "/mnt/backup" }).BACKUP_KEEP, "7d4w12m");
+    assert.match(faultsOf({ BACKUP_AT: "02:30" }), /^ {2}BACKUP_AT: is set without BACKUP_TO$/m);
+    for (const BACKUP_TO of ["s3://", "s3://A_B", "s3://bucket/prefix", "https://host/bucket"]) {
+      assert.match(faultsOf({ BACKUP_TO }), /BACKUP_TO: must be a folder or of the form s3:/, BACKUP_TO);
+    }
+    assert.match(faultsOf({ ...backups, BACKUP_AT: "25:00" }), /BACKUP_AT: must be times of day/);
+    assert.match(faultsOf({ ...backups, BACKUP_KEEP: "0d" }), /BACKUP_KEEP: must be like 7d4w12m/);
+  });
 });
