@@ -7,6 +7,7 @@ import {
   type NewInstance,
   recheckSeries,
 } from "./catalog-query-tag-values.ts";
+import { commitQuickly, type KnownSeries } from "./catalog-commit-quick.ts";
 import { compareAnew, forgetSettled, noteConflictsOf } from "./catalog-conflicts.ts";
 import type { DescribeLevels } from "./catalog-describe.ts";
 import { type HoldName, holdOn, lockHolds, type ReadStudyMatch } from "./catalog-held.ts";
@@ -15,7 +16,7 @@ import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
 import { lockSeries, lockStudies, makeWay } from "./catalog-replace.ts";
 import { retried } from "./retry.ts";
 import { differences } from "./study-conflicts.ts";
-import { undoneUnlessFinished } from "./undone.ts";
+import { isUndone, undoneUnlessFinished } from "./undone.ts";
 
 /** How to commit. */
 export interface CommitOptions {
@@ -26,6 +27,8 @@ export interface CommitOptions {
    * it can be restored for so many days. Otherwise what is there stays.
    */
   readonly replaceKeepingDays?: number | undefined;
+  /** Series that this process knows: with it, what is common needs one statement. */
+  readonly memory?: KnownSeries;
   /** Reads the queries of holds. */
   readonly readMatch?: ReadStudyMatch;
   /** Reads what instances say of their study: of those that come back, and of all when another one describes it. */
@@ -38,21 +41,47 @@ export interface CommitOptions {
  * @param knownTags the list of query tags as this process knows it; brought up to date when it is old
  * @throws Undone when it is certain that no row was written
  */
-export function commitInstances(
+export async function commitInstances(
   knex: Knex,
   records: readonly InstanceRecord[],
   knownTags: KnownTags,
   options: CommitOptions = {},
 ): Promise<CommitOutcome[]> {
-  return undoneUnlessFinished((finished) =>
-    retried(() =>
-      knex.transaction(async (trx) => {
-        const outcomes = await commitRecords(trx, records, knownTags, options);
-        finished();
-        return outcomes;
-      }),
-    ),
-  );
+  const commit = (memory: KnownSeries | undefined) =>
+    undoneUnlessFinished((finished) =>
+      retried(() =>
+        knex.transaction(async (trx) => {
+          const quick = memory && (await commitQuickly(trx, records, knownTags, memory));
+          const outcomes =
+            quick?.size === records.length
+              ? records.map((): CommitOutcome => ({ status: "committed", differences: [] }))
+              : await commitRecords(trx, records, knownTags, options);
+          finished();
+          return outcomes;
+        }),
+      ),
+    );
+  const { memory, action, replaceKeepingDays } = options;
+  if (memory === undefined || action === "restore" || replaceKeepingDays !== undefined) return commit(undefined);
+  try {
+    return await commit(memory);
+  } catch (error) {
+    if (isUndone(error) && isOfTheQuickWay(error)) return commit(undefined);
+    throw error;
+  }
+}
+
+/**
+ * Codes of PostgreSQL (its Appendix A) with which it refuses the one statement and may take the others: of values that
+ * JSON cannot carry to it (22), and of a statement that is not prepared where a pooler has changed the connection.
+ */
+const codesOfTheQuickWay = /^(22...|26000|42P05|08P01)$/;
+
+function isOfTheQuickWay(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ("code" in cause && typeof cause.code === "string" && codesOfTheQuickWay.test(cause.code)) return true;
+  }
+  return false;
 }
 
 /** As `commitInstances`, in the transaction of the caller, who runs it again when a row was gone or a lock refused. */
@@ -77,10 +106,11 @@ async function commitOnce(
   trx: Knex.Transaction,
   records: readonly InstanceRecord[],
   knownTags: KnownTags,
-  { action = "create", replaceKeepingDays: keepDays, readMatch, describe }: CommitOptions,
+  { action = "create", replaceKeepingDays: keepDays, memory, readMatch, describe }: CommitOptions,
 ): Promise<CommitOutcome[]> {
   if (keepDays !== undefined) await lockStudies(trx, records);
   const series = await resolveSeries(trx, records);
+  for (const [key, found] of series) memory?.set(key, found);
   const seriesOf = (record: InstanceRecord) => known(series, seriesKey(record));
   if (keepDays !== undefined)
     await lockSeries(

@@ -3,6 +3,7 @@ import type { Knex } from "knex";
 import { type BackupCatalog, createBackupCatalog } from "./catalog-backups.ts";
 import { type ChangeCatalog, createChangeCatalog } from "./catalog-changes.ts";
 import { commitInstances, type CommitOptions } from "./catalog-commit.ts";
+import { knownSeries } from "./catalog-commit-quick.ts";
 import { type CommitmentCatalog, createCommitmentCatalog } from "./catalog-commitment.ts";
 import { type ConflictCatalog, createConflictCatalog } from "./catalog-conflict-list.ts";
 import type { ReadStudyMatch } from "./catalog-held.ts";
@@ -123,9 +124,12 @@ export interface QueryTagCatalog {
  */
 export function createCatalog(knex: Knex, readMatch?: ReadStudyMatch): Catalog {
   const known: KnownTags = { revision: -1, tags: [] };
+  const memory = knownSeries();
   return {
     commit: (records, options) =>
-      databaseError(() => commitInstances(knex, records, known, { ...options, ...(readMatch && { readMatch }) })),
+      databaseError(() =>
+        commitInstances(knex, records, known, { ...options, memory, ...(readMatch && { readMatch }) }),
+      ),
     search: (search) => searchCatalog(knex, search),
     findSeries: (selector) => databaseError(() => findSeries(knex, selector)),
     findInstances: (selector, series) => findInstances(knex, selector, series),

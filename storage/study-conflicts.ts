@@ -108,6 +108,9 @@ export const patientKeywords: ReadonlySet<string> = new Set(
   compared.flatMap(({ keyword, isOfPatient }) => (isOfPatient ? [keyword] : [])),
 );
 
+/** The compared columns of a study. */
+export const comparedNames: readonly string[] = compared.map(({ column }) => column);
+
 /** Expressions of SQL that give the compared columns of `study` as `StudyValues` has them: dates as YYYY-MM-DD. */
 export const comparedColumns: readonly string[] = compared.map(({ column }) => `study.${column}::text as ${column}`);
 
