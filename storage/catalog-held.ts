@@ -77,10 +77,20 @@ export function holdSentence({ id, reason, until }: HoldName): string {
   return `Hold ${id} (${reason}) protects the study${end}.`;
 }
 
-/** The condition that a hold protects `study`, for lists of many studies. */
+/**
+ * The condition that a hold protects `study`, for lists of many studies: true or false, and never null, as that of an
+ * absent attribute is. Each list of what is held is made once.
+ */
 export async function heldSql(knex: Knex, read?: ReadStudyMatch): Promise<Sql> {
-  const named = { text: `exists (select from hold where ${inForce} and ${namesStudy})`, bindings: [] };
-  return any([named, ...(await queryHolds(knex)).map(({ query }) => heldByQuery(query, read))]);
+  const listed = (column: string) => `study.${column} in (
+    select hold.${column} from hold where ${inForce} and hold.${column} is not null)`;
+  const ofPatient = `(${listed("patient_id")} and exists (select from hold where ${inForce} and ${namesStudy}))`;
+  const { text, bindings } = any([
+    { text: listed("study_instance_uid"), bindings: [] },
+    { text: ofPatient, bindings: [] },
+    ...(await queryHolds(knex)).map(({ query }) => heldByQuery(query, read)),
+  ]);
+  return { text: `(${text} is true)`, bindings };
 }
 
 /** The condition that `match` finds `study`: `some` series of it meets what is asked of series, or `every` one does. */
