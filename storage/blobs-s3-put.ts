@@ -22,8 +22,6 @@ export interface Bucket {
   readonly name: string;
   /** Bytes that puts may hold at the same time. */
   readonly budget: ByteBudget;
-  /** Whether requests are encrypted, and need no hash of their body in their signature. */
-  readonly secure: boolean;
   readonly log: StorageLog | undefined;
 }
 
@@ -85,7 +83,7 @@ export async function putBytes(store: Bucket, key: string, bytes: Buffer, metada
   const headers = { ...contentType, "Content-Length": String(bytes.byteLength), ...Object.fromEntries(named) };
   const request = { method: "PUT", bucketName: store.name, objectName: key, headers };
   const sha256 = metadata?.sha256 ?? createHash("sha256").update(bytes).digest("hex");
-  const response = await store.client.makeRequestStreamAsync(request, bytes, store.secure ? "" : sha256, [200], "");
+  const response = await store.client.makeRequestStreamAsync(request, bytes, sha256, [200], "");
   await finished(response.resume());
 }
 

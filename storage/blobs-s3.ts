@@ -46,8 +46,8 @@ const removalsAtOnce = 1000;
  */
 export async function openS3Blobs(options: S3Options): Promise<Blobs> {
   const { bucket, log, region = "us-east-1", cacheBytes = 0 } = options;
-  const { client, secure, close } = connect(options, region);
-  const store: Bucket = { client, name: bucket, secure, budget: new ByteBudget(mostHeld, overdrafts), log };
+  const { client, close } = connect(options, region);
+  const store: Bucket = { client, name: bucket, budget: new ByteBudget(mostHeld, overdrafts), log };
   try {
     await makeBucket(store, region);
   } catch (error) {
@@ -90,7 +90,7 @@ export async function openS3Blobs(options: S3Options): Promise<Blobs> {
   };
 }
 
-function connect(options: S3Options, region: string): { client: Client; secure: boolean; close: () => void } {
+function connect(options: S3Options, region: string): { client: Client; close: () => void } {
   if (!URL.canParse(options.endpoint) || !/^https?:\/\//.test(options.endpoint)) {
     throw new ArchiveError("storage-unavailable", "S3_ENDPOINT is not of the form http://host:port.");
   }
@@ -110,7 +110,9 @@ function connect(options: S3Options, region: string): { client: Client; secure: 
     // Its own retries know only some statuses, and write to the console.
     retryOptions: { disableRetry: true },
   });
-  return { client, secure: useSSL, close };
+  // Over TLS the client would sign without the hash of the body: the store is to refuse bytes that changed on the way.
+  client.enableSHA256 = true;
+  return { client, close };
 }
 
 async function makeBucket({ client, name, log }: Bucket, region: string): Promise<void> {

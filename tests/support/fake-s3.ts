@@ -1,6 +1,8 @@
 /** An S3 server that keeps nothing, and fails as a test tells it to. */
 import assert from "node:assert/strict";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
+import type { Certificate } from "./certificate.ts";
 
 /** What is asked of it. */
 export type S3Call = "put" | "begin" | "part" | "complete" | "abort" | "head" | "remove" | "other";
@@ -15,20 +17,25 @@ export interface FakeS3 {
   readonly stop: () => Promise<void>;
 }
 
-/** Starts it. A HEAD tells `byteLength` bytes. */
-export async function startFakeS3(byteLength: number, answer: S3Answer = () => undefined): Promise<FakeS3> {
+/** Starts it, over TLS when it has a certificate. A HEAD tells `byteLength` bytes. */
+export async function startFakeS3(
+  byteLength: number,
+  answer: S3Answer = () => undefined,
+  tls?: Certificate,
+): Promise<FakeS3> {
   const calls: S3Call[] = [];
-  const server = createServer((request, response) => {
+  const handle: RequestListener = (request, response) => {
     const call = callOf(request);
     calls.push(call);
     if (answer(call, request, response) !== undefined) return;
     request.resume().on("end", () => succeed(call, byteLength, response));
-  });
+  };
+  const server = tls ? createSecureServer(tls, handle) : createServer(handle);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
   const address = server.address();
   assert.ok(address !== null && typeof address === "object");
   return {
-    endpoint: `http://127.0.0.1:${address.port}`,
+    endpoint: `${tls ? "https" : "http"}://127.0.0.1:${address.port}`,
     calls,
     stop: async () => {
       server.closeAllConnections();

@@ -54,6 +54,10 @@ const foreignParts = {
     probe: () => findExecutable("unzip"),
     install: "needs unzip: apt-get install unzip",
   },
+  openssl: {
+    probe: () => findExecutable("openssl"),
+    install: "needs OpenSSL: apt-get install openssl",
+  },
   setpriv: {
     probe: () => findExecutable("setpriv"),
     install: "needs setpriv: apt-get install util-linux",
