@@ -217,7 +217,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     }),
     backups,
     fillNameKeys: (signal) => fillNameKeys(catalog, signal),
-    reindex: createReindex(blobs, catalog),
+    reindex: createReindex(blobs, catalog, { duplicates, removedKeepDays }),
     check: createCheck(blobs, catalog),
   };
 }

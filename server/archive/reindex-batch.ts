@@ -22,7 +22,7 @@ export interface ReindexProblem {
     | "damaged"
     /** It is nothing that can be stored. */
     | "refused"
-    /** Another object has the same UIDs, and was stored earlier. */
+    /** Another object has the same UIDs and the row: the one that was stored first, or last where stores replace. */
     | "duplicate"
     /** The instance was deleted on purpose, and the feed of changes still knows it. */
     | "deleted";
@@ -40,8 +40,8 @@ interface BatchOutcome {
 
 /** What an object turned out to be. */
 type Found =
-  | { readonly kind: "instance"; readonly key: string; readonly record: InstanceRecord }
-  | { readonly kind: "non-patient-instance"; readonly key: string; readonly record: NonPatientRecord }
+  | { readonly kind: "instance"; readonly object: ListedObject; readonly record: InstanceRecord }
+  | { readonly kind: "non-patient-instance"; readonly object: ListedObject; readonly record: NonPatientRecord }
   | { readonly kind: "gone" }
   | { readonly kind: "problem"; readonly problem: ReindexProblem };
 
@@ -53,8 +53,11 @@ const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["storage-unavailable
 
 const sopClassUid = 0x00080016;
 
-/** Makes the work on a batch. It throws ArchiveError when the object store or the database is away. */
-export function createReindexBatch(blobs: Blobs, catalog: Catalog) {
+/**
+ * Makes the work on a batch. It throws ArchiveError when the object store or the database is away.
+ * @param replaceKeepingDays when given, later objects replace earlier ones with the same UIDs
+ */
+export function createReindexBatch(blobs: Blobs, catalog: Catalog, replaceKeepingDays?: number) {
   async function read(object: ListedObject): Promise<Found> {
     const { key } = object;
     const sha256 = object.sha256 ?? (await blobs.stat(key))?.metadata?.sha256;
@@ -65,7 +68,7 @@ export function createReindexBatch(blobs: Blobs, catalog: Catalog) {
       if (sha256 !== undefined && hash.toString("hex") !== sha256) return damaged(key);
       const found = reading.described()({ blobKey: key, byteLength, sha256: hash });
       const deleted = await catalog.integrity.wasDeleted(found.sopInstanceUid, hash);
-      return deleted ? problem(key, "deleted", "The instance was deleted on purpose.") : { ...found, key };
+      return deleted ? problem(key, "deleted", "The instance was deleted on purpose.") : { ...found, object };
     } catch (cause) {
       const error = toArchiveError(cause);
       if (passing.has(error.code)) throw error;
@@ -81,25 +84,42 @@ export function createReindexBatch(blobs: Blobs, catalog: Catalog) {
     const records = found.map(({ record }) => ({ ...record, origin: "reindex" }));
     try {
       const outcomes = await catalog.commit(records, { describe: describeLevels });
-      const problems = outcomes.flatMap((outcome, index) => {
-        const key = found[index]?.key ?? "";
-        return outcome.status === "duplicate" ? [duplicate(key, outcome.identical)] : [];
-      });
+      const problems: ReindexProblem[] = [];
+      for (const [index, outcome] of outcomes.entries()) {
+        const one = found[index];
+        if (!one || outcome.status !== "duplicate" || (!outcome.identical && (await hasReplaced(one)))) continue;
+        problems.push(duplicate(one.object.key, outcome.identical));
+      }
       return { indexed: found.length - problems.length, problems };
     } catch (cause) {
       const error = toArchiveError(cause);
       if (passing.has(error.code)) throw error;
       const [only, ...others] = found;
-      if (only && others.length === 0) return { indexed: 0, problems: [refused(only.key, error)] };
+      if (only && others.length === 0) return { indexed: 0, problems: [refused(only.object.key, error)] };
       // One that PostgreSQL refuses must not keep its neighbours out.
       return added(await inTurn(found, (one) => commit([one])));
     }
   }
 
-  async function insert({ key, record }: Extract<Found, { kind: "non-patient-instance" }>): Promise<BatchOutcome> {
+  /** Where stores replace, an object takes the row of an older one, which can be restored, as it did when it was stored. */
+  async function hasReplaced({ object, record }: Extract<Found, { kind: "instance" }>): Promise<boolean> {
+    if (replaceKeepingDays === undefined) return false;
+    const named = await catalog.integrity.heldBySopInstance([record.instance.uid]);
+    const held = named.find(
+      ({ holder, studyInstanceUid, seriesInstanceUid }) =>
+        holder === "instance" && studyInstanceUid === record.study.uid && seriesInstanceUid === record.series.uid,
+    );
+    const entry = held && (await blobs.stat(held.key));
+    if (!entry || entry.modifiedAt >= object.modifiedAt) return false;
+    const settings = { describe: describeLevels, replaceKeepingDays };
+    const [outcome] = await catalog.commit([{ ...record, origin: "reindex" }], settings);
+    return outcome !== undefined && outcome.status !== "duplicate";
+  }
+
+  async function insert({ object, record }: Extract<Found, { kind: "non-patient-instance" }>): Promise<BatchOutcome> {
     const held = await catalog.nonPatient.insert(record);
     if (!held) return { indexed: 1, problems: [] };
-    return { indexed: 0, problems: [duplicate(key, held.held.equals(record.sha256))] };
+    return { indexed: 0, problems: [duplicate(object.key, held.held.equals(record.sha256))] };
   }
 
   return async function indexBatch(objects: readonly ListedObject[]): Promise<BatchOutcome> {
@@ -140,8 +160,8 @@ function refused(key: string, { message }: ArchiveError): ReindexProblem {
 }
 
 function duplicate(key: string, identical: boolean): ReindexProblem {
-  const which = identical ? "The same bytes were" : "Another instance with the same UIDs was";
-  return { key, kind: "duplicate", reason: `${which} stored earlier.`, isFailure: !identical };
+  const which = identical ? "with the same bytes" : "with the same UIDs and other bytes";
+  return { key, kind: "duplicate", reason: `Another object ${which} has the row.`, isFailure: !identical };
 }
 
 function added(outcomes: readonly BatchOutcome[]): BatchOutcome {

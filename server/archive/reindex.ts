@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import type { ListedObject } from "../../storage/catalog-reindex.ts";
+import type { StoreSettings } from "./store.ts";
 import { createReindexBatch, type ReindexProblem } from "./reindex-batch.ts";
 
 export type { ReindexProblem };
@@ -50,8 +51,9 @@ const batchSize = 64;
 const instanceKey = /^[0-9a-f]{2}\//;
 
 /** Makes the use case; it gives nothing when another reindex is under way, here or in another process. */
-export function createReindex(blobs: Blobs, catalog: Catalog) {
-  const indexBatch = createReindexBatch(blobs, catalog);
+export function createReindex(blobs: Blobs, catalog: Catalog, { duplicates, removedKeepDays }: StoreSettings) {
+  const replaceKeepingDays = duplicates === "replace" ? removedKeepDays : undefined;
+  const indexBatch = createReindexBatch(blobs, catalog, replaceKeepingDays);
 
   /** Lists every object, and notes those without a row; tells how many there are. */
   async function list({ signal, since, onListed }: ReindexOptions): Promise<number> {

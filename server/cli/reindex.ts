@@ -11,11 +11,14 @@ import { withArchive } from "./with-archive.ts";
 const usage = `Usage: noctis reindex [options]
 
 Makes rows of the objects that have none, from their bytes alone: after the database was lost, or put back from a backup.
-Objects that have a row are passed over, so it can be ended and run again, and a server may run meanwhile. Of objects with
-the same UIDs the one that was stored first gets the row. Bytes whose SHA-256 is not that of their store are not indexed.
+Objects that have a row are passed over, so it can be ended and run again, and a server may run meanwhile; an object of the
+last minute may belong to a store under way, and is waited for. Of objects with the same UIDs the one that was stored first
+gets the row; with DUPLICATES=replace the last one does, and the others can be restored. Bytes whose SHA-256 is not that of
+their store are not indexed.
 
 What was deleted stays deleted while the database knows of it. When the whole database was lost, nothing does: deleted
-instances whose objects were still kept (REMOVED_KEEP_DAYS) come back.
+instances whose objects were still kept (REMOVED_KEEP_DAYS) come back. Holds, quarantine, webhooks, query tags and the feed
+of changes are in the database alone: only a backup brings them back.
 
 Options:
   --since TIME   only objects stored at this time or later, such as 2026-01-31 or 2026-01-31T10:00:00Z

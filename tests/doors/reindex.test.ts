@@ -5,6 +5,7 @@ import path from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { createArchive } from "../../server/archive/archive.ts";
 import type { ReindexOptions, ReindexProblem, ReindexResult } from "../../server/archive/reindex.ts";
+import type { DuplicatePolicy } from "../../server/archive/store.ts";
 import { createLog } from "../../server/log.ts";
 import { openFileBlobs } from "../../storage/blobs-file.ts";
 import { freshKey, keyFor } from "../../storage/blobs.ts";
@@ -28,15 +29,15 @@ describe("reindex", () => {
     for (const { key } of await objects()) await openAndRemove(key);
   });
 
-  async function archive() {
+  async function archive(duplicates: DuplicatePolicy = "keep") {
     const blobs = await openFileBlobs({ folder: server.objectFolder });
-    return createArchive({ blobs, catalog: createCatalog(server.knex), log: createLog("silent") });
+    return createArchive({ blobs, catalog: createCatalog(server.knex), log: createLog("silent"), duplicates });
   }
 
-  async function reindex(options: Partial<ReindexOptions> = {}): Promise<Reindexed> {
+  async function reindex(options: Partial<ReindexOptions> = {}, duplicates?: DuplicatePolicy): Promise<Reindexed> {
     const found: ReindexProblem[] = [];
     const onProblem = (problem: ReindexProblem) => void found.push(problem);
-    const own = await archive();
+    const own = await archive(duplicates);
     const result = await own.reindex({ signal: AbortSignal.timeout(60_000), settle: 0, onProblem, ...options });
     assert.ok(result);
     return { ...result, found };
@@ -158,6 +159,26 @@ describe("reindex", () => {
       ]),
     );
     assert.deepEqual(await server.knex("instance").pluck("blob_key"), [first.key]);
+  });
+
+  it("gives the row to the object that was stored last where stores replace, and keeps the others to be restored", async () => {
+    const uids = { StudyInstanceUID: "1.2.6", SeriesInstanceUID: "1.2.6.4", SOPInstanceUID: "1.2.6.4.5" };
+    const keys: string[] = [];
+    for (const [index, name] of ["First", "Second", "Third"].entries()) {
+      const { key, file } = await store(instanceFile({ ...uids, PatientName: name }));
+      const then = new Date(Date.now() - (10 - index) * 60_000);
+      await utimes(file, then, then);
+      keys.push(key);
+      await loseEveryRow(server.knex);
+    }
+    const { found, indexed } = await reindex({}, "replace");
+    assert.deepEqual([indexed, found], [3, []]);
+    assert.deepEqual(await server.knex("instance").pluck("blob_key"), keys.slice(2));
+    assert.deepEqual(new Set(await server.knex("removed_instance").pluck("blob_key")), new Set(keys.slice(0, 2)));
+    // An object without a row that is older than the one with it was never acknowledged.
+    await server.knex("removal").delete();
+    const again = await reindex({}, "replace");
+    assert.deepEqual([again.indexed, again.problems.duplicate], [0, 2]);
   });
 
   it("leaves deleted what the database knows to be deleted", async () => {
