@@ -23,12 +23,12 @@ export async function dumpDatabase(
     const file = await putCompressed(
       target,
       tableKey(snapshot, table.name),
-      countingRows(database.read(table), counted),
+      countingRows(database.read(table), counted, signal),
     );
     tables.push({ name: table.name, columns: [...table.columns], rows: counted.rows, ...file });
   }
   const totals = { count: 0, totalBytes: 0 };
-  const list = await putCompressed(target, objectListKey(snapshot), addingUp(database.readObjects(), totals));
+  const list = await putCompressed(target, objectListKey(snapshot), addingUp(database.readObjects(), totals, signal));
   if (!(await database.isCurrent())) {
     throw new ArchiveError(
       "backup-under-way",
@@ -44,15 +44,21 @@ export async function dumpDatabase(
 }
 
 /** The text format of COPY ends each row, and nothing else, with a line feed. */
-async function* countingRows(chunks: AsyncIterable<Buffer>, counted: { rows: number }) {
+async function* countingRows(chunks: AsyncIterable<Buffer>, counted: { rows: number }, signal: AbortSignal) {
   for await (const chunk of chunks) {
+    signal.throwIfAborted();
     for (let at = chunk.indexOf(10); at !== -1; at = chunk.indexOf(10, at + 1)) counted.rows += 1;
     yield chunk;
   }
 }
 
-async function* addingUp(chunks: AsyncIterable<Buffer>, totals: { count: number; totalBytes: number }) {
+async function* addingUp(
+  chunks: AsyncIterable<Buffer>,
+  totals: { count: number; totalBytes: number },
+  signal: AbortSignal,
+) {
   for await (const lines of linesOf(chunks)) {
+    signal.throwIfAborted();
     for (const line of lines) totals.totalBytes += Number(line.slice(line.lastIndexOf("\t") + 1));
     totals.count += lines.length;
     yield Buffer.from(`${lines.join("\n")}\n`, "latin1");

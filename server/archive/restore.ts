@@ -59,7 +59,7 @@ export async function restoreBackup(into: RestoreInto, request: RestoreRequestOf
     name,
     columns,
     rows,
-    read: () => readCompressed(target, file),
+    read: () => untilAborted(readCompressed(target, file), request.signal),
   }));
   const state = await restoreRows(knex, { snapshot, migrations, sequences, tables });
   onStart?.(objects.count, objects.totalBytes);
@@ -75,6 +75,13 @@ export async function restoreBackup(into: RestoreInto, request: RestoreRequestOf
     objects: objects.count,
     ...copied,
   };
+}
+
+async function* untilAborted(chunks: AsyncIterable<Buffer>, signal: AbortSignal) {
+  for await (const chunk of chunks) {
+    signal.throwIfAborted();
+    yield chunk;
+  }
 }
 
 /** Folder by folder, so that an interruption costs one folder at most. */
