@@ -30,7 +30,10 @@ const unknownMethod = new ArchiveError("method-not-allowed", "The method is none
  * A server that listens to nothing yet and passes every request to `handle`. What cannot be passed on is answered with a
  * problem document and the end of the connection, too. `timing` is for tests.
  */
-export function createListener(handle: RequestListener, timing: ServerOptions = {}): Server {
+export function createListener(
+  handle: RequestListener,
+  { idle = idleTimeout, ...timing }: ServerOptions & { readonly idle?: number } = {},
+): Server {
   const server = createServer({
     // A large study may take longer than any fixed time: only idleness ends a request.
     requestTimeout: 0,
@@ -41,8 +44,15 @@ export function createListener(handle: RequestListener, timing: ServerOptions = 
     requireHostHeader: false,
     ...timing,
   });
-  server.setTimeout(idleTimeout);
   const underWay = new WeakMap<Duplex, ServerResponse>();
+  server.setTimeout(idle, (socket) => {
+    const { bytesRead } = socket;
+    // A process that was busy may not have looked yet at what has arrived.
+    setImmediate(() => {
+      if (isOurs(underWay.get(socket)) || socket.bytesRead > bytesRead) socket.setTimeout(idle);
+      else socket.destroy();
+    });
+  });
   const ended = new WeakSet<Duplex>();
   server.on("request", (request, response) => {
     underWay.set(request.socket, response);
@@ -69,6 +79,14 @@ export function createListener(handle: RequestListener, timing: ServerOptions = 
     else end(socket, errorOf(error));
   });
   return server;
+}
+
+/** Whether the silence of a connection is ours: what we wait for (storage, database) has limits of its own. */
+function isOurs(response: ServerResponse | undefined): boolean {
+  if (response === undefined || response.writableFinished) return false;
+  // What has arrived waits for its reader, or all has and is being worked on; what is to be sent has not come yet.
+  const isAsked = response.req.complete || response.req.readableLength > 0;
+  return isAsked && response.writableLength === 0;
 }
 
 function errorOf({ code = "", rawPacket, bytesParsed = 0 }: ClientError): ArchiveError {
