@@ -54,7 +54,10 @@ export class CommitQueue {
         for (const { reject } of batch) reject(error);
         return;
       }
-      for (const single of batch) await this.#commitBatch([single]);
+      // In halves: one of 128 that is refused costs 14 transactions more, not 128.
+      const half = Math.ceil(batch.length / 2);
+      await this.#commitBatch(batch.slice(0, half));
+      await this.#commitBatch(batch.slice(half));
     }
   }
 }
