@@ -7,7 +7,7 @@ const firstAllocation = 64 * 1024;
 
 /**
  * The bytes of `body` in blocks of `blockLength` bytes; only the last is shorter, and an empty body gives none. Each
- * block is a copy. The next chunk is pulled when it is needed, so the reader's pace is the body's. Closes the body's
+ * block is a copy, whose memory is used again when the next one is asked for. The next chunk is pulled when it is needed, so the reader's pace is the body's. Closes the body's
  * iterator however it ends; throws what the body throws, or the signal's reason. What a block takes of `share` it has
  * until the next one is asked for.
  */
@@ -34,6 +34,8 @@ export async function* inBlocks(
         rest = rest.subarray(taken.byteLength);
         if (filled < blockLength) continue;
         yield block;
+        // Asked for the next one: this one has been sent.
+        keepSpare(block);
         [block, filled] = [Buffer.alloc(0), 0];
         share.giveBack();
       }
@@ -86,15 +88,28 @@ async function* pulled(
   }
 }
 
-/** The length that a block should have for `needed` bytes: as it is when that is enough, else doubled, up to `most`. */
+/**
+ * The length that a block should have for `needed` bytes: as it is when that is enough, else four times that, up to
+ * `most`. Each copy that is left behind is garbage.
+ */
 function lengthFor(length: number, needed: number, most: number): number {
-  return needed <= length ? length : Math.min(most, Math.max(needed, length * 2, firstAllocation));
+  return needed <= length ? length : Math.min(most, Math.max(needed, length * 4, firstAllocation));
 }
 
 function enlarged(block: Buffer, filled: number, length: number): Buffer {
-  const larger = Buffer.allocUnsafe(length);
+  const at = spares.findIndex(({ byteLength }) => byteLength === length);
+  const larger = spares.splice(at, at < 0 ? 0 : 1)[0] ?? Buffer.allocUnsafe(length);
   block.copy(larger, 0, 0, filled);
   return larger;
+}
+
+/** Large blocks that were sent, to be filled again: garbage of their size is collected long after it is let go. */
+const spares: Buffer[] = [];
+const smallestSpare = 2 ** 20;
+const mostSpares = 8;
+
+function keepSpare(block: Buffer): void {
+  if (block.byteLength >= smallestSpare && spares.length < mostSpares) spares.push(block);
 }
 
 async function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
