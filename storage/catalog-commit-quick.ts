@@ -23,8 +23,8 @@ export function knownSeries(): KnownSeries {
 
 /**
  * Inserts `records`, raises the counts and revisions of their series and tells the changes, as far as nothing else is to
- * be done: each series is there, its study still says what this process knows, no record says otherwise, and there are
- * no query tags. Gives the keys of the objects whose rows it has made: those of instances that were there already are
+ * be done: each series is there, its study still says what this process knows, no record says otherwise, no UID is another
+ * series' too, and there are no query tags. Gives the keys of the objects whose rows it has made: those of instances that were there already are
  * not among them, and none is when anything else was to be done. Takes rows in the same order as the other way.
  */
 export async function commitQuickly(
@@ -116,13 +116,16 @@ function statement(columns: string): string {
   return `with expected as (select * from json_to_recordset(?::json) as expected (id bigint, ${values})),
     held as materialized (
       select series.id from expected join series on series.id = expected.id join study on study.id = series.study_id
-      where ${unchanged.join(" and ")}
+      where ${unchanged.join(" and ")} and not exists (
+        select 1 from series as twin where twin.series_instance_uid = series.series_instance_uid and twin.id <> series.id)
       for key share of study
     ),
     inserted as (
       insert into instance (${columns})
-        select ${columns} from rows from (json_populate_recordset(null::instance, ?::json)) with ordinality
-        where ${listRevision} = ? and (select count(*) from held) = ?
+        select ${columns} from rows from (json_populate_recordset(null::instance, ?::json)) with ordinality as sent
+        where ${listRevision} = ? and (select count(*) from held) = ? and (
+          select true from instance as twin
+          where twin.sop_instance_uid = sent.sop_instance_uid and twin.series_id <> sent.series_id limit 1) is null
         order by ordinality
       on conflict (series_id, sop_instance_uid) do nothing
       returning series_id, sop_instance_uid, sop_class_uid, sha256, blob_key
