@@ -41,6 +41,9 @@ export interface ReindexResult {
   readonly complete: boolean;
 }
 
+/** Name of the lock of whoever makes rows of objects, or lists objects without a row for the sweep. */
+export const reindexLock = "reindex";
+
 /** Objects that are compared with the rows in one statement. */
 const listedAtOnce = 1000;
 
@@ -104,7 +107,7 @@ export function createReindex(blobs: Blobs, catalog: Catalog, { duplicates, remo
 
   return async function reindex(options: ReindexOptions): Promise<ReindexResult | undefined> {
     let result: ReindexResult | undefined;
-    await catalog.withLock("reindex", async () => {
+    await catalog.withLock(reindexLock, async () => {
       result = await run(options);
     });
     return result;

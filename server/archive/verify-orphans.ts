@@ -2,6 +2,7 @@
 import { type BlobEntry, type Blobs, freshKey } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import type { NewFault } from "../../storage/catalog-integrity.ts";
+import { reindexLock } from "./reindex.ts";
 import { createAdopt } from "./verify-adopt.ts";
 
 /**
@@ -53,7 +54,7 @@ export async function createOrphanLook(
   { repair, graceHours, keepHours, signal }: OrphanSettings,
   counts: OrphanCounts,
 ): Promise<LookAtStrangers> {
-  const { integrity, removals } = catalog;
+  const { integrity, removals, withLock } = catalog;
   const adopt = createAdopt(blobs, catalog);
   const { since, now } = await integrity.knowsSince();
   const storeTime = await timeOfStore(blobs, removals).catch((error: unknown) => {
@@ -75,8 +76,7 @@ export async function createOrphanLook(
   const isUnacknowledged = ({ key, modifiedAt }: BlobEntry) =>
     key.startsWith("spool/") || modifiedAt.getTime() > knownFrom;
 
-  const handle = async (entry: BlobEntry): Promise<NewFault | undefined> => {
-    const orphan = faultOf(entry, isUnacknowledged(entry));
+  const repaired = async (entry: BlobEntry, orphan: NewFault): Promise<NewFault | undefined> => {
     if (repair === "remove-any" || (repair === "remove" && isUnacknowledged(entry))) return remove(entry);
     if (repair !== "index" || !isInstanceKey.test(entry.key)) return orphan;
     const adopted = await adopt(entry, signal);
@@ -84,6 +84,17 @@ export async function createOrphanLook(
     if (adopted.status === "redundant") return remove(entry);
     if (adopted.status === "indexed") counts.indexed += 1;
     return undefined;
+  };
+
+  const handle = async (entry: BlobEntry): Promise<NewFault | undefined> => {
+    const orphan = faultOf(entry, isUnacknowledged(entry));
+    if (repair === "report") return orphan;
+    let left: NewFault | undefined = orphan;
+    // A reindex must not make a row of what is put on the list of the sweep behind its back.
+    await withLock(reindexLock, async () => {
+      left = await repaired(entry, orphan);
+    });
+    return left;
   };
 
   return async (entries) => {
