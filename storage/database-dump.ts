@@ -113,7 +113,10 @@ async function* copyOut(knex: Knex, snapshotId: string, sql: string): AsyncGener
       await client.query("begin isolation level repeatable read read only");
       await client.query(`set transaction snapshot '${snapshotId}'`);
     });
-    const rows: AsyncIterator<Buffer> = client.query(copyTo(sql))[Symbol.asyncIterator]();
+    const stream = client.query(copyTo(sql));
+    // The end of the connection is told to it, also when nobody reads it any more.
+    stream.on("error", () => undefined);
+    const rows: AsyncIterator<Buffer> = stream[Symbol.asyncIterator]();
     while (true) {
       const next = await databaseError(() => rows.next());
       if (next.done === true) break;

@@ -46,29 +46,48 @@ export async function onceOpen<Result>(target: Blobs, work: (target: Blobs) => P
   }
 }
 
-/** Writes `source` compressed. What `source` throws is rethrown. */
+/** Writes `source` compressed. What `source` throws is rethrown, and nothing is left then. */
 export async function putCompressed(target: Blobs, key: string, source: AsyncIterable<Buffer>): Promise<SnapshotFile> {
   const hash = createHash("sha256");
+  // Metadata are deflated already: a higher level costs twice the time and saves nothing.
   const compressed = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 1 } });
-  const feeding = pipeline(Readable.from(source, { objectMode: false }), compressed);
+  const failed: { fault?: unknown } = {};
+  const feeding = pipeline(Readable.from(recording(source, failed), { objectMode: false }), compressed);
+  // Awaited below; the target may be slow to see that it has failed.
+  feeding.catch(() => undefined);
   const body = async function* () {
-    for await (const chunk of hashed(compressed, hash)) yield chunk;
-    // Tells what the source threw, rather than that the stream was cut.
+    yield* hashed(compressed, hash);
     await feeding;
   };
-  let sha256 = "";
+  let sha256: string | undefined;
+  const metadata = () => ({ sha256: (sha256 ??= hash.digest("hex")) });
   try {
-    const { byteLength } = await onTarget(() =>
-      target.put(body(), { key, metadata: () => ({ sha256: (sha256 ||= hash.digest("hex")) }) }),
-    );
-    return { key, sha256: sha256 || hash.digest("hex"), byteLength };
+    const { byteLength } = await target.put(body(), { key, metadata });
+    return { key, ...metadata(), byteLength };
   } catch (error) {
     compressed.destroy();
-    const cause = await feeding.then(
-      () => error,
-      (fault: unknown) => (isCut(fault) ? error : fault),
-    );
-    throw cause;
+    await feeding.catch(() => undefined);
+    throw "fault" in failed ? failed.fault : targetError(error);
+  }
+}
+
+/**
+ * `source`, whose own fault is kept: a stream that is ended throws into its source what ended it, and then it is not
+ * told any more who began.
+ */
+async function* recording(source: AsyncIterable<Buffer>, failed: { fault?: unknown }) {
+  const iterator = source[Symbol.asyncIterator]();
+  try {
+    while (true) {
+      const next = await iterator.next().catch((error: unknown) => {
+        failed.fault = error;
+        throw error;
+      });
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    await iterator.return?.();
   }
 }
 
@@ -114,8 +133,4 @@ async function* hashed(source: AsyncIterable<Buffer>, hash: Hash): AsyncGenerato
     hash.update(chunk);
     yield chunk;
   }
-}
-
-function isCut(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ERR_STREAM_PREMATURE_CLOSE";
 }
