@@ -80,7 +80,8 @@ async function write(file: string, body: AsyncIterable<Uint8Array>, signal: Abor
     await onDisk(() => disk.fdatasync(written));
     return position;
   } finally {
-    if (descriptor !== undefined) await disk.close(descriptor).catch(() => undefined);
+    // Not waited for: what it has to tell, the sync has told.
+    if (descriptor !== undefined) disk.close(descriptor).catch(() => undefined);
   }
 }
 
