@@ -1,6 +1,6 @@
 /** Reindex: the catalog made of the objects alone, as it was; and what it must not make of them. */
 import assert from "node:assert/strict";
-import { copyFile, mkdir, readdir, readFile, rename, utimes, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readFile, rename, utimes, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { createArchive } from "../../server/archive/archive.ts";
@@ -212,7 +212,8 @@ describe("reindex", () => {
       await copyFile(file, target);
     }
     await loseEveryRow(server.knex);
-    await server.knex("sweep").insert({ blob_key: key });
+    // Not yet: the server sweeps, too.
+    await server.knex("sweep").insert({ blob_key: key, since: new Date(Date.now() + 3600_000) });
     const result = await reindex();
     assert.deepEqual([result.listed, result.toDo, result.indexed], [1, 0, 0]);
   });
@@ -242,21 +243,10 @@ describe("reindex", () => {
   it("is done by one process at a time", async () => {
     await store(instanceFile());
     await loseEveryRow(server.knex);
-    const [one, other] = [await archive(), await archive()];
-    let second: ReindexResult | undefined | "not asked" = "not asked";
-    const asked = Promise.withResolvers<void>();
+    const own = await archive();
     const options = { signal: AbortSignal.timeout(60_000), settle: 0 };
-    await one.reindex({
-      ...options,
-      onProgress: () => {
-        void other.reindex(options).then((result) => {
-          second = result;
-          asked.resolve();
-        }, asked.reject);
-      },
-    });
-    await asked.promise;
-    assert.equal(second, undefined);
-    assert.ok((await readdir(server.objectFolder)).length > 0);
+    const elsewhere = createCatalog(server.knex);
+    await elsewhere.withLock("reindex", async () => assert.equal(await own.reindex(options), undefined));
+    assert.equal((await own.reindex(options))?.indexed, 1);
   });
 });

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { Knex } from "knex";
 import { z } from "zod";
+import { retried } from "../../storage/retry.ts";
 
 const attribute = z.looseObject({ Value: z.array(z.unknown()).optional() });
 const dataSets = z.array(z.record(z.string(), attribute));
@@ -52,16 +53,17 @@ export async function pictureOf(url: string): Promise<ReadonlyMap<string, string
   return picture;
 }
 
-/** Tables whose one row says how the catalog itself stands. */
-const states = ["archive_state", "change_counter", "query_tag_list"];
+/** Tables that say how the catalog itself stands. */
+const states = ["archive_state", "change_counter", "query_tag_list", "migrations", "migrations_lock"];
 
 /** The database as it is when it was lost and made anew: no row is left. */
 export async function loseEveryRow(knex: Knex): Promise<void> {
   const tables: string[] = await knex("pg_tables")
     .where("schemaname", "public")
     .whereNotIn("tablename", states)
-    .whereNot("tablename", "like", "knex%")
     .pluck("tablename");
-  await knex.raw(`truncate ${tables.map((name) => `"${name}"`).join(", ")} restart identity cascade`);
+  const truncate = `truncate ${tables.map((name) => `"${name}"`).join(", ")} restart identity cascade`;
+  // The background work of the server takes the same locks in an order of its own.
+  await retried(() => knex.transaction((trx) => trx.raw(truncate)));
   await knex("change_counter").update({ last_sequence: 0, last_forgotten: 0 });
 }
