@@ -92,6 +92,14 @@ export interface DescribedObject {
   readonly frameTable: Buffer | null;
 }
 
+/** An instance that may have been deleted, by its object. */
+export interface DeletedInstance {
+  readonly sopInstanceUid: string;
+  readonly sha256: Buffer;
+  /** When the object was stored: what is deleted may be stored again. */
+  readonly storedAt: Date;
+}
+
 /** Which faults to list. */
 export interface FaultPage {
   /** At most so many. */
@@ -121,7 +129,7 @@ export interface IntegrityCatalog {
   /** Those of `keys` that neither a row nor the list of the sweep names. */
   unknownKeys(keys: readonly string[]): Promise<readonly string[]>;
   /** Whether an instance with these bytes was deleted, as far as the feed of changes goes back. */
-  wasDeleted(sopInstanceUid: string, sha256: Buffer): Promise<boolean>;
+  wasDeleted(instance: DeletedInstance): Promise<boolean>;
 
   beginRun(kind: RunKind, options: RunOptions): Promise<IntegrityRun>;
   /** The latest run of a kind; undefined when there was none. */
@@ -154,7 +162,7 @@ export function createIntegrityCatalog(knex: Knex): IntegrityCatalog {
     heldOfStudy: (study, after, limit) => databaseError(() => heldOfStudy(knex, study, after, limit)),
     describedAt: (key) => databaseError(() => describedAt(knex, key)),
     unknownKeys: (keys) => databaseError(() => unknownKeys(knex, keys)),
-    wasDeleted: (uid, sha256) => databaseError(() => wasDeleted(knex, uid, sha256)),
+    wasDeleted: (instance) => databaseError(() => wasDeleted(knex, instance)),
     beginRun: (kind, options) => databaseError(() => beginRun(knex, kind, options)),
     latestRun: (kind) => databaseError(async () => await latest(knex, kind)),
     latestFinishedRun: (kind) => databaseError(async () => await latest(knex, kind).whereNotNull("finished_at")),
@@ -211,9 +219,10 @@ async function unknownKeys(knex: Knex, keys: readonly string[]): Promise<string[
   return rows.map(({ key }) => key);
 }
 
-async function wasDeleted(knex: Knex, sopInstanceUid: string, sha256: Buffer): Promise<boolean> {
+async function wasDeleted(knex: Knex, { sopInstanceUid, sha256, storedAt }: DeletedInstance): Promise<boolean> {
   const found: unknown = await knex("change")
     .where({ action: "delete", sop_instance_uid: sopInstanceUid, sha256 })
+    .where("at", ">=", storedAt)
     .first("id");
   return found !== undefined;
 }

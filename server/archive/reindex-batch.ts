@@ -67,7 +67,9 @@ export function createReindexBatch(blobs: Blobs, catalog: Catalog, replaceKeepin
       const hash = reading.sha256();
       if (sha256 !== undefined && hash.toString("hex") !== sha256) return damaged(key);
       const found = reading.described()({ blobKey: key, byteLength, sha256: hash });
-      const deleted = await catalog.integrity.wasDeleted(found.sopInstanceUid, hash);
+      const { sopInstanceUid } = found;
+      const storedAt = object.modifiedAt;
+      const deleted = await catalog.integrity.wasDeleted({ sopInstanceUid, sha256: hash, storedAt });
       return deleted ? problem(key, "deleted", "The instance was deleted on purpose.") : { ...found, object };
     } catch (cause) {
       const error = toArchiveError(cause);

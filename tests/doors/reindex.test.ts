@@ -204,6 +204,19 @@ describe("reindex", () => {
     assert.equal((await reindex()).indexed, 1, "nobody knows any more");
   });
 
+  it("brings back what was stored again after it had been deleted", async () => {
+    const again = instanceFile();
+    await store(again);
+    assert.ok((await remove(again.studyInstanceUid)).ok);
+    const { key } = await store(again);
+    // As when the database comes from a backup that was made between the two.
+    await server.knex("study").where("study_instance_uid", again.studyInstanceUid).delete();
+    await server.knex("change").where({ action: "create" }).delete();
+    const { found, indexed } = await reindex();
+    assert.deepEqual([indexed, found], [1, []], key);
+    assert.equal((await studies()).length, 1);
+  });
+
   it("leaves alone what belongs to requests and to the quarantine, and what is about to be swept", async () => {
     const { key, file } = await store(instanceFile());
     for (const area of ["spool", "quarantine"] as const) {
