@@ -5,7 +5,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { inGroups } from "./blocks.ts";
 import { assertKey, type Blobs, keyFor } from "./blobs.ts";
-import { folderMaker, onDisk, syncFolder } from "./disk.ts";
+import { codeOf, folderMaker, syncFolder, writing } from "./disk.ts";
 import { SharedSync } from "./shared-sync.ts";
 
 /** Chunks of the body are gathered to this many bytes, and written in one call. */
@@ -43,9 +43,14 @@ export function filePut(folder: string, temporary: string): Blobs["put"] {
       const byteLength = await write(draft, body, signal);
       const key = wanted ?? keyFor(metadata?.(), nextFolder());
       const file = path.join(folder, key);
-      await onDisk(async () => {
+      await writing(async () => {
         await makeFolder(path.dirname(file));
-        await publish(draft, file, names);
+        await publish(draft, file, names).catch(async (error: unknown) => {
+          if (codeOf(error) !== "ENOENT") throw error;
+          // Somebody has removed the folder, perhaps since it was empty.
+          await makeFolder(path.dirname(file), true);
+          await publish(draft, file, names);
+        });
       });
       return { key, byteLength, modifiedAt: new Date() };
     } catch (error) {
@@ -73,11 +78,11 @@ async function write(file: string, body: AsyncIterable<Uint8Array>, signal: Abor
   let position = 0;
   try {
     for await (const chunks of gathered) {
-      descriptor ??= await onDisk(() => disk.open(file, "wx", 0o600));
+      descriptor ??= await writing(() => disk.open(file, "wx", 0o600));
       position += await writeFully(descriptor, chunks, position);
     }
-    const written = (descriptor ??= await onDisk(() => disk.open(file, "wx", 0o600)));
-    await onDisk(() => disk.fdatasync(written));
+    const written = (descriptor ??= await writing(() => disk.open(file, "wx", 0o600)));
+    await writing(() => disk.fdatasync(written));
     return position;
   } finally {
     // Not waited for: what it has to tell, the sync has told.
@@ -91,7 +96,7 @@ async function writeFully(descriptor: number, chunks: readonly Uint8Array[], pos
   let left = [...chunks];
   let written = 0;
   while (written < total) {
-    const { bytesWritten } = await onDisk(() => disk.writev(descriptor, left, position + written));
+    const { bytesWritten } = await writing(() => disk.writev(descriptor, left, position + written));
     written += bytesWritten;
     if (written < total) left = withoutFirst(left, bytesWritten);
   }

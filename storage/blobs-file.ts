@@ -7,7 +7,7 @@ import { callbackify } from "node:util";
 import { filePut } from "./blobs-file-put.ts";
 import { assertKey, isKey, metadataOfKey, noSuchBlob, privatePrefix } from "./blobs.ts";
 import type { BlobEntry, Blobs, ByteRange } from "./blobs.ts";
-import { codeOf, onDisk, syncParents } from "./disk.ts";
+import { codeOf, onDisk, syncParents, writing } from "./disk.ts";
 
 /** Size of one read, in bytes. */
 const blockLength = 256 * 1024;
@@ -54,7 +54,7 @@ export async function openFileBlobs(options: { readonly folder: string }): Promi
     check: async () => {
       const file = path.join(temporary, randomUUID());
       try {
-        await onDisk(() => writeFile(file, "check"));
+        await writing(() => writeFile(file, "check"));
       } finally {
         // On a full disk the file is made, and stays empty.
         await rm(file, { force: true }).catch(() => undefined);

@@ -20,6 +20,18 @@ export async function onDisk<Result>(operation: () => Promise<Result>): Promise<
   }
 }
 
+/** As `onDisk`, for what writes: that a folder is absent says nothing of the object. */
+export async function writing<Result>(operation: () => Promise<Result>): Promise<Result> {
+  return onDisk(() =>
+    operation().catch((cause: unknown) => {
+      if (codeOf(cause) !== "ENOENT") throw cause;
+      throw new ArchiveError("storage-unavailable", "The folder of the archive is gone: is its disk mounted?", {
+        cause,
+      });
+    }),
+  );
+}
+
 /** The code of a failure of the system, such as ENOENT; empty for anything else. */
 export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
@@ -45,14 +57,15 @@ export async function syncParents(first: string, last: string): Promise<void> {
 
 /**
  * Makes the folders between `root` and a file and syncs their parents, once each a process: another process may have
- * made one and died before it synced.
+ * made one and died before it synced. With `again` it looks anew at what it has made: somebody may have removed it.
  */
-export function folderMaker(root: string): (folder: string) => Promise<void> {
+export function folderMaker(root: string): (folder: string, again?: boolean) => Promise<void> {
   const made = new Set([root]);
-  return async function make(folder: string): Promise<void> {
+  return async function make(folder: string, again = false): Promise<void> {
+    if (again && folder !== root) made.delete(folder);
     if (made.has(folder)) return;
     const parent = path.dirname(folder);
-    await make(parent);
+    await make(parent, again);
     await mkdir(folder, { mode: 0o700 }).catch((error: unknown) => {
       if (codeOf(error) !== "EEXIST") throw error;
     });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, chown, mkdtemp, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { describe, it, type TestContext } from "node:test";
@@ -83,6 +83,30 @@ describe("blobs: files only", () => {
     assert.equal((await readdir(path.join(folder, "tmp"))).length, 1, "the child was to be killed while it wrote");
     await blobs.put(oneChunk("again"), { key });
     assert.equal((await blobs.stat(key))?.byteLength, 5);
+  });
+
+  it("makes a folder again that somebody has removed, since it was empty", async (t) => {
+    const folder = await temporaryFolder(t);
+    const blobs = await openFileBlobs({ folder });
+    await blobs.put(oneChunk("one"), { key: "3f/3f01" });
+    await rm(path.join(folder, "3f"), { recursive: true });
+    await Promise.all(["3f/3f02", "3f/3f03"].map((key) => blobs.put(oneChunk("other"), { key })));
+    for (const key of ["3f/3f02", "3f/3f03"]) assert.equal((await blobs.stat(key))?.byteLength, 5);
+  });
+
+  it("says that its folder is gone, stores nothing beside a disk that is not mounted, and comes back with it", async (t) => {
+    const folder = await temporaryFolder(t);
+    const blobs = await openFileBlobs({ folder });
+    const away = `${folder}-away`;
+    await rename(folder, away);
+    await mkdir(folder);
+    await unavailable(blobs.check());
+    await unavailable(blobs.put(oneChunk("bytes")));
+    assert.deepEqual(await readdir(folder), []);
+    await rm(folder, { recursive: true });
+    await rename(away, folder);
+    await blobs.check();
+    await blobs.put(oneChunk("bytes"));
   });
 
   it("says that a folder cannot be written, at open and later", async (t) => {
