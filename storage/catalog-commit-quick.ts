@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Knex } from "knex";
 import { LRUCache } from "lru-cache";
-import { distinct, instanceKey, type SeriesKey, seriesKey } from "./catalog-entities.ts";
+import { distinct, instanceKey, type SeriesKey, seriesKey, twinsAmong } from "./catalog-entities.ts";
 import { type KnownTags, listRevision } from "./catalog-query-tag-values.ts";
 import type { InstanceRecord } from "./catalog-records.ts";
 import { comparedNames, differences } from "./study-conflicts.ts";
@@ -36,6 +36,8 @@ export async function commitQuickly(
   const series = seriesThatAgree(records, memory);
   if (series === undefined || knownTags.tags.length > 0 || knownTags.revision < 0) return new Set();
   const sorted = distinct(records, instanceKey);
+  // No statement sees what it inserts itself.
+  if (twinsAmong(sorted).size > 0) return new Set();
   if (sorted.reduce((sum, record) => sum + longBytes(record), 0) > mostBytes) return new Set();
   const rows = sorted.map((record) => rowOf(record, series.get(seriesKey(record))?.id));
   const expected = [...series.values()].map(({ id, studyValues }) => ({ id, ...studyValues }));

@@ -11,7 +11,16 @@ import { commitQuickly, type KnownSeries } from "./catalog-commit-quick.ts";
 import { compareAnew, forgetSettled, noteConflictsOf } from "./catalog-conflicts.ts";
 import type { DescribeLevels } from "./catalog-describe.ts";
 import { type HoldName, holdOn, lockHolds, type ReadStudyMatch } from "./catalog-held.ts";
-import { distinct, instanceKey, known, resolveSeries, seriesKey, type SeriesKey, values } from "./catalog-entities.ts";
+import {
+  distinct,
+  instanceKey,
+  known,
+  resolveSeries,
+  seriesKey,
+  type SeriesKey,
+  twinsAmong,
+  values,
+} from "./catalog-entities.ts";
 import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
 import { lockSeries, lockStudies, makeWay } from "./catalog-replace.ts";
 import { retried } from "./retry.ts";
@@ -155,9 +164,11 @@ async function commitOnce(
   const saidBy = (record: InstanceRecord) =>
     (action === "restore" && describe ? describe(record.instance.metadata).study : record.study).columns;
   const rows = new Map(inserted.map((row) => [row.blob_key, row]));
+  const twins = twinsAmong(records);
   const additions = records.flatMap((record) => {
     const row = rows.get(record.instance.blobKey);
-    return row ? [{ record, instanceId: row.id, series: seriesOf(record), isShared: row.is_shared }] : [];
+    const isShared = row?.is_shared === true || twins.has(record.instance.uid);
+    return row ? [{ record, instanceId: row.id, series: seriesOf(record), isShared }] : [];
   });
   const conflicts = await noteConflictsOf(trx, additions, saidBy);
   for (const record of replaced) {
@@ -184,7 +195,7 @@ interface InsertedRow {
   readonly blob_key: string;
   readonly series_id: number;
   readonly revision: number;
-  /** Whether another series has an instance with its UID. */
+  /** Whether another series had an instance with its UID: one that the same statement inserts is not seen. */
   readonly is_shared: boolean;
 }
 

@@ -135,6 +135,19 @@ export function distinct(
   return [...first.entries()].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, record]) => record);
 }
 
+/** SOP Instance UIDs that two series among `records` have. */
+export function twinsAmong(records: readonly InstanceRecord[]): ReadonlySet<string> {
+  const seriesOf = new Map<string, string>();
+  const twins = new Set<string>();
+  for (const record of records) {
+    const { uid } = record.instance;
+    const series = seriesKey(record);
+    if ((seriesOf.get(uid) ?? series) !== series) twins.add(uid);
+    seriesOf.set(uid, series);
+  }
+  return twins;
+}
+
 /** The value of a key that was there a moment ago. @throws RowGone when another transaction has removed it since */
 export function known<Key, Value>(map: ReadonlyMap<Key, Value | undefined>, key: Key): Value {
   const value = map.get(key);

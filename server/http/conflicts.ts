@@ -67,7 +67,12 @@ export const conflictInstancesQuery: readonly QueryParameter[] = [
 
 /** The body of an acknowledgement. */
 export const acknowledgement = z.strictObject({
-  note: z.string().max(1000, "has more than 1000 characters").optional().describe("Why it is right as it is."),
+  note: z
+    .string()
+    .max(1000, "has more than 1000 characters")
+    .regex(/^[^\0]*$/, "holds a NUL character")
+    .optional()
+    .describe("Why it is right as it is."),
 });
 
 /** GET /api/conflicts */
@@ -92,7 +97,11 @@ function requestOf(query: URLSearchParams): Omit<ConflictRequest, "limit"> {
   };
 }
 
-const afterPatient = z.tuple([z.string().max(1000), z.string().max(1000)]);
+const indexedText = z
+  .string()
+  .max(1000)
+  .regex(/^[^\0]*$/);
+const afterPatient = z.tuple([indexedText, indexedText]);
 
 /** Parameters of the list of patients. */
 export const patientConflictsQuery: readonly QueryParameter[] = [

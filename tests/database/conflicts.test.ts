@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { createCatalog } from "../../storage/catalog.ts";
 import { commitInstances, commitRecords } from "../../storage/catalog-commit.ts";
 import type { DescribeLevels } from "../../storage/catalog-describe.ts";
 import type { InstanceRecord } from "../../storage/catalog-records.ts";
@@ -53,6 +54,22 @@ describe("conflicts of transactions that overlap", () => {
       });
     return rows.map(({ text }) => text);
   }
+
+  it("are found where instances of two studies with one UID come together, into series that are known or not", async () => {
+    const catalog = createCatalog(database.knex);
+    for (const uid of ["4.9.1", "4.9.2"]) {
+      const outcomes = await catalog.commit([said("4.1", "4.1.1", uid, "A"), said("4.2", "4.2.1", uid, "B")]);
+      const found = outcomes.map((outcome) => outcome.status === "committed" && outcome.differences);
+      assert.deepEqual(found, [
+        [{ attribute: "SOPInstanceUID", studyValue: "4.1", instanceValue: "4.2" }],
+        [{ attribute: "SOPInstanceUID", studyValue: "4.2", instanceValue: "4.1" }],
+      ]);
+    }
+    assert.deepEqual(await conflictsOf("4.2"), [
+      "4.9.1 says 4.1 in the study of 4.2",
+      "4.9.2 says 4.1 in the study of 4.2",
+    ]);
+  });
 
   async function someoneWaits(): Promise<void> {
     const waiting = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";

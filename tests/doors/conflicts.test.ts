@@ -294,6 +294,9 @@ describe("GET /api/conflicts", () => {
     await request(server.url).post("/api/conflicts/999999/reopen").expect(404);
     await request(server.url).post("/api/conflicts/999999/acknowledge").send({ note: "?" }).expect(404);
     await request(server.url).post("/api/conflicts/1/acknowledge").send({ why: "?" }).expect(400);
+    await request(server.url).post("/api/conflicts/1/acknowledge").send({ note: "a\0b" }).expect(400);
+    const behindNul = Buffer.from(JSON.stringify(["a\0b", ""])).toString("base64url");
+    await request(server.url).get(`/api/patient-conflicts?after=${behindNul}`).expect(400);
     await request(server.url).post("/api/conflicts/1/acknowledge").type("text/plain").send("?").expect(415);
   });
 });
