@@ -78,7 +78,7 @@ function backgroundTasks(archive: Archive, config: Config, log: Log, activity: A
     // In steps, each under a lock of its own.
     { name: "query-tags", everySeconds: 1, unlocked: true, run: (signal) => queryTags.reindex(signal) },
     { name: "name keys", everySeconds: 600, run: (signal) => archive.fillNameKeys(signal) },
-    { name: "sweep", everySeconds: 60, run: (signal) => archive.sweep(signal) },
+    { name: "sweep", everySeconds: 60, run: async (signal) => void (await archive.sweep(signal)) },
     { name: "leftovers", everySeconds: 3600, run: () => archive.removeLeftovers() },
     { name: "quarantine", everySeconds: 3600, run: () => archive.quarantine.evict() },
     // Goes on until the server stops; each webhook has a lock of its own.

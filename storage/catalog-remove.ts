@@ -7,7 +7,7 @@ import { moveOut, type RemovalReason } from "./catalog-move-out.ts";
 import { isHeld } from "./catalog-objects.ts";
 import { recheckSeries } from "./catalog-query-tag-values.ts";
 import { type DueRule, isDue } from "./catalog-retention-due.ts";
-import { bytesOfSeries, noteRemoval } from "./catalog-retention-runs.ts";
+import { bytesOfSeries, isUnderWay, noteRemoval } from "./catalog-retention-runs.ts";
 import type { Selector } from "./catalog-read.ts";
 import { retried } from "./retry.ts";
 
@@ -32,7 +32,7 @@ export interface RemoveOptions {
   readonly keepDays: number;
   /** The door through which it was asked for. */
   readonly origin?: string | undefined;
-  /** When given, the study is left unless it is due still, and its removal is written down as one of that run. */
+  /** When given, the study is left unless it is due still and the rule enabled, and its removal is written down as one of that run. */
   readonly due?: { readonly rule: DueRule; readonly runId: number };
   /** Reads the queries of holds. */
   readonly readMatch?: ReadStudyMatch;
@@ -78,7 +78,7 @@ async function removeIn(
     .forUpdate()
     .select("id");
   const seriesIds = series.map(({ id }) => id);
-  if (due && !(await isDue(trx, due.rule, study.id))) return undefined;
+  if (due && !((await isUnderWay(trx, due.runId)) && (await isDue(trx, due.rule, study.id)))) return undefined;
   await refuseHeld(trx, { studyId: study.id }, readMatch);
   const bytes = due && (await bytesOfSeries(trx, seriesIds));
   const moved = await moveOut(trx, { why: "deleted", selector, seriesIds, keepDays, origin });

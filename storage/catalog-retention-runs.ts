@@ -74,6 +74,21 @@ export async function takeTurn(knex: Knex, { id, revision }: RetentionRule, minu
   return taken > 0;
 }
 
+/**
+ * Whether the rule of a run is enabled still, and as it was when the run began. In a transaction this stays so to its
+ * end: who disables or changes the rule waits for it.
+ */
+export async function isUnderWay(knex: Knex, runId: number): Promise<boolean> {
+  const found: unknown = await knex("retention_rule")
+    .join("retention_run", "retention_run.rule_id", "retention_rule.id")
+    .where("retention_run.id", runId)
+    .where("enabled", true)
+    .whereRaw("revision = rule_revision")
+    .forShare("retention_rule")
+    .first("retention_rule.id");
+  return found !== undefined;
+}
+
 /** Writes down a study that is being removed, while its instances are there still. */
 export async function noteRemoval(
   trx: Knex.Transaction,

@@ -18,6 +18,7 @@ import {
   beginRun,
   endRun,
   findRun,
+  isUnderWay,
   listRunRemovals,
   listRuns,
   type RetentionRemoval,
@@ -58,6 +59,8 @@ export interface RetentionCatalog {
   /** Takes the turn of a rule: false when it was run in the last `minutes`, or is not enabled as it was read. */
   takeTurn(rule: RetentionRule, minutes: number): Promise<boolean>;
   beginRun(rule: RetentionRule): Promise<number>;
+  /** Whether the rule of a run is enabled still, and as it was when the run began. */
+  isUnderWay(runId: number): Promise<boolean>;
   endRun(id: number, end: RunEnd): Promise<void>;
   /** Runs, newest first. */
   runs(page: RunPage): Promise<readonly RetentionRun[]>;
@@ -84,6 +87,7 @@ export function createRetentionCatalog(knex: Knex, readMatch?: ReadStudyMatch): 
     expireRetained: (bytes) => databaseError(() => expireRetained(knex, bytes)),
     takeTurn: (rule, minutes) => databaseError(() => takeTurn(knex, rule, minutes)),
     beginRun: (rule) => databaseError(() => beginRun(knex, rule)),
+    isUnderWay: (runId) => databaseError(() => isUnderWay(knex, runId)),
     endRun: (id, end) => databaseError(() => endRun(knex, id, end)),
     runs: (page) => databaseError(() => listRuns(knex, page)),
     findRun: (id) => databaseError(() => findRun(knex, id)),

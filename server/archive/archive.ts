@@ -84,7 +84,7 @@ export interface Archive {
   /** Removal by rule. */
   readonly retention: Retention;
   /** Forgets what cannot be restored any more, and removes the objects that nothing needs. */
-  sweep(signal: AbortSignal): Promise<void>;
+  sweep(signal: AbortSignal): Promise<boolean>;
   /** Removes what stores have left half done whose process ended a day ago. */
   removeLeftovers(): Promise<void>;
 

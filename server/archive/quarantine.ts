@@ -49,7 +49,7 @@ export function createQuarantine(
   blobs: Blobs,
   { quarantine }: Pick<Catalog, "quarantine">,
   store: Store,
-  sweep: (signal: AbortSignal) => Promise<void>,
+  sweep: (signal: AbortSignal) => Promise<unknown>,
   limits: QuarantineLimits,
 ): Quarantine {
   const found = async (id: number): Promise<QuarantineRow> => {

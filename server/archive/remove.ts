@@ -31,7 +31,7 @@ export interface RestoreRequest {
 export interface RemoveSettings {
   /** How long what is removed can be restored. */
   readonly keepDays: number;
-  readonly sweep: (signal: AbortSignal) => Promise<void>;
+  readonly sweep: (signal: AbortSignal) => Promise<unknown>;
 }
 
 /** Makes the use cases of removal. */

@@ -29,8 +29,12 @@ export interface RetentionPlan {
   readonly space: SpaceState | null;
 }
 
-/** The plan of `rule` with at most `limit` studies one by one. */
-export type MakePlan = (rule: RetentionRule, limit: number) => Promise<RetentionPlan & { readonly dueRule: DueRule }>;
+/** The plan of `rule` with at most `limit` studies one by one; `retained`: the bytes retained, when they are known. */
+export type MakePlan = (
+  rule: RetentionRule,
+  limit: number,
+  retained?: number,
+) => Promise<RetentionPlan & { readonly dueRule: DueRule }>;
 
 /** What plans need. */
 export interface PlanSettings {
@@ -49,7 +53,7 @@ export function neededBytes({ unit, below, until }: SpaceCondition, { totalBytes
 
 /** Makes plans. @throws ArchiveError `invalid-query` when the match is understood no more, `space-unknown` */
 export function createRetentionPlan({ retention, holds }: Catalog, { queryTags, space }: PlanSettings): MakePlan {
-  async function stateOf(condition: SpaceCondition): Promise<SpaceState> {
+  async function stateOf(condition: SpaceCondition, retained?: number): Promise<SpaceState> {
     const room = await space();
     if (!room) {
       throw new ArchiveError(
@@ -58,14 +62,14 @@ export function createRetentionPlan({ retention, holds }: Catalog, { queryTags, 
       );
     }
     const needBytes = neededBytes(condition, room);
-    return { ...room, needBytes, retainedBytes: Math.min(needBytes, await retention.bytesRetained()) };
+    return { ...room, needBytes, retainedBytes: Math.min(needBytes, retained ?? (await retention.bytesRetained())) };
   }
 
-  return async (rule, limit) => {
+  return async (rule, limit, retained) => {
     const { ageBy, olderThanDays, settledDays } = rule;
     const match = readStudyMatch(rule.match, await queryTags.current());
     const dueRule: DueRule = { match, ageBy, olderThanDays, settledDays };
-    const state = rule.space && (await stateOf(rule.space));
+    const state = rule.space && (await stateOf(rule.space, retained));
     const needBytes = state ? state.needBytes - state.retainedBytes : undefined;
     const plan = await retention.plan({ rule: dueRule, needBytes, limit });
     const heldStudies = await Promise.all(

@@ -3,6 +3,7 @@ import type { Catalog } from "../../storage/catalog.ts";
 import type { RetentionRule } from "../../storage/catalog-retention-rules.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
 import { describeLevels } from "./describe.ts";
+import { sweepLock } from "./sweep.ts";
 import type { MakePlan, PlanSettings, RetentionPlan } from "./retention-plan.ts";
 
 /** Studies that one run of a rule removes at most; the others wait for the next one. */
@@ -15,7 +16,8 @@ export interface RunLog {
 }
 
 export interface RunSettings extends Pick<PlanSettings, "space"> {
-  readonly sweep: (signal: AbortSignal) => Promise<void>;
+  /** Tells whether everything has gone that may. */
+  readonly sweep: (signal: AbortSignal) => Promise<boolean>;
   readonly log: RunLog;
   /** How long what is removed can be restored. */
   readonly keepDays: number;
@@ -77,14 +79,13 @@ export function createRetentionRun(catalog: Catalog, plan: MakePlan, settings: R
     let runId: number | undefined;
     let fault: string | null = null;
     try {
-      const planned = await planAfterRetained(rule, signal);
-      if (planned.removed.studies > 0) {
+      const planned = rule.space ? await planForRoom(rule, signal) : await plan(rule, studiesAtOnce);
+      if (planned && planned.removed.studies > 0) {
         refuseTooMany(rule, planned, allowed);
         const before = planned.space && (await usage());
         runId = await retention.beginRun(rule);
         await removeStudies(rule, planned, runId, counts, signal);
-        if (planned.space) await sweep(signal);
-        if (before && !signal.aborted) refuseLostSpace(before, await usage());
+        if (before && (await sweep(signal))) refuseLostSpace(before, await usage());
       }
     } catch (cause) {
       const error = toArchiveError(cause);
@@ -104,13 +105,23 @@ export function createRetentionRun(catalog: Catalog, plan: MakePlan, settings: R
     return { rule: rule.name, ...counts, fault };
   }
 
-  /** What retention has removed before gives its room back first: it is out of every answer already. */
-  async function planAfterRetained(rule: RetentionRule, signal: AbortSignal) {
+  /**
+   * What was removed before gives its room back first: it is out of every answer already. Undefined while it cannot,
+   * as while a backup copies: to remove more would be for nothing.
+   */
+  async function planForRoom(rule: RetentionRule, signal: AbortSignal) {
+    const mayRemove = await withLock(sweepLock, async () => undefined);
+    if (!mayRemove || !(await sweep(signal))) return waiting(rule);
     const planned = await plan(rule, studiesAtOnce);
     if (!planned.space || planned.space.retainedBytes === 0) return planned;
     await retention.expireRetained(planned.space.retainedBytes);
-    await sweep(signal);
-    return plan(rule, studiesAtOnce);
+    if (!(await sweep(signal))) return waiting(rule);
+    // What is retained still is what a hold protects.
+    return plan(rule, studiesAtOnce, 0);
+  }
+
+  function waiting(rule: RetentionRule): undefined {
+    log.info({ rule: rule.id }, "a rule of retention waits until objects can be removed, as after a backup");
   }
 
   /** @throws RuleFault */
@@ -140,6 +151,7 @@ export function createRetentionRun(catalog: Catalog, plan: MakePlan, settings: R
       if (signal.aborted) return;
       try {
         const removal = await removals.remove({ studyInstanceUid }, options);
+        if (!removal && !(await retention.isUnderWay(runId))) return;
         if (removal) counts.studies += 1;
         if (removal) counts.bytes += bytes;
         else counts.changed += 1;

@@ -25,11 +25,13 @@ describe("/api/retention", () => {
     await server.knex.raw("truncate study, removal, hold, retention_rule, retention_run, change cascade");
   });
 
+  const catalogOf = () => createCatalog(server.knex, (query) => readStudyMatch(query));
+
   /** Another process on the same archive, which is told to run: the server itself does so in its own time. */
   async function process(settings: { maxPercent?: number; capacityBytes?: number } = {}): Promise<Archive> {
     return createArchive({
       blobs: await openFileBlobs({ folder: server.objectFolder }),
-      catalog: createCatalog(server.knex, (query) => readStudyMatch(query)),
+      catalog: catalogOf(),
       log: createLog("silent"),
       retentionMaxPercent: settings.maxPercent ?? 100,
       capacityBytes: settings.capacityBytes,
@@ -272,6 +274,95 @@ describe("/api/retention", () => {
     await run({ capacityBytes });
     assert.deepEqual(await left(), uids(kept));
     assert.equal(await objects(), 1);
+  });
+
+  it("stops in the middle when it is disabled or changed", async () => {
+    for (const days of [90, 80, 70]) await stored(days);
+    const id = await enabled();
+    const catalog = catalogOf();
+    const remove: typeof catalog.removals.remove = async (...args) => {
+      const removal = await catalog.removals.remove(...args);
+      await request(server.url).post(`${rules}/${id}/disable`).expect(200);
+      return removal;
+    };
+    const archive = createArchive({
+      blobs: await openFileBlobs({ folder: server.objectFolder }),
+      catalog: { ...catalog, removals: { ...catalog.removals, remove } },
+      log: createLog("silent"),
+      retentionMaxPercent: 100,
+    });
+    const outcomes = await archive.retention.run({ signal, now: true });
+    assert.deepEqual(
+      outcomes?.map(({ studies, changed }) => [studies, changed]),
+      [[1, 0]],
+    );
+    assert.equal((await left()).length, 2);
+  });
+
+  /** A process whose store has room for `capacity` bytes of objects. */
+  async function processOf(capacity: number): Promise<Archive> {
+    const blobs = await openFileBlobs({ folder: server.objectFolder });
+    const space = async () => {
+      let bytes = 0;
+      for await (const { byteLength } of blobs.list()) bytes += byteLength;
+      return { totalBytes: capacity, freeBytes: capacity - (bytes - bytesBefore) };
+    };
+    return createArchive({
+      blobs: { ...blobs, space },
+      catalog: catalogOf(),
+      log: createLog("silent"),
+      retentionMaxPercent: 100,
+    });
+  }
+  let bytesBefore = 0;
+  beforeEach(async () => {
+    bytesBefore = 0;
+    for await (const { byteLength } of (await openFileBlobs({ folder: server.objectFolder })).list()) {
+      bytesBefore += byteLength;
+    }
+  });
+  const halfFree = { unit: "percent", below: 40, until: 45 } as const;
+
+  it("removes nothing for room while a backup keeps what was removed from giving its room back", async () => {
+    const files = await Promise.all([90, 80, 70].map((days) => stored(days)));
+    const size = files.reduce((sum, { bytes }) => sum + bytes.length, 0) / files.length;
+    // Room for four: one is to go.
+    const archive = await processOf(size * 4);
+    const added = await archive.retention.add({ ...spaceRule, space: halfFree });
+    await archive.retention.enable(added.id, (await archive.retention.dryRun(added.id, 1)).token);
+    await catalogOf().withLock("objects", async () => {
+      const [outcome] = (await archive.retention.run({ signal, now: true })) ?? [];
+      assert.deepEqual([outcome?.studies, outcome?.fault], [0, null]);
+    });
+    assert.equal((await left()).length, 3);
+    const [outcome] = (await archive.retention.run({ signal, now: true })) ?? [];
+    assert.deepEqual([outcome?.studies, outcome?.fault], [1, null]);
+    assert.equal((await left()).length, 2);
+  });
+
+  it("does not wait for the room of what retention has removed and a hold protects", async () => {
+    const first = await stored(90, { PatientID: "FIRST" });
+    const second = await stored(80);
+    await stored(70);
+    await enabled({ name: "First", all: false, match: "PatientID=FIRST" });
+    await run();
+    await request(server.url)
+      .post("/api/holds")
+      .send({ studyInstanceUid: first.studyInstanceUid, reason: "R" })
+      .expect(201);
+    const archive = await processOf((first.bytes.length + second.bytes.length * 2) * 1.33);
+    const added = await archive.retention.add({ ...spaceRule, space: halfFree });
+    await archive.retention.enable(added.id, (await archive.retention.dryRun(added.id, 1)).token);
+    const outcomes = await archive.retention.run({ signal, now: true });
+    assert.deepEqual(outcomes?.at(-1), {
+      rule: "Room",
+      studies: 1,
+      bytes: second.bytes.length,
+      held: 0,
+      changed: 0,
+      fault: null,
+    });
+    assert.equal((await request(server.url).get("/api/removed").expect(200)).body.removals.length, 1);
   });
 
   it("is disabled when its match is understood no more, and says so once", async () => {
