@@ -73,6 +73,7 @@ export const errorTable = {
   "space-unknown": { ...processing, httpStatus: 409, title: "The free space is not known" },
   "too-many-holds": { ...processing, httpStatus: 409, title: "Too many holds" },
   "no-such-snapshot": { ...notFound, title: "No such snapshot" },
+  "which-snapshot": { ...processing, httpStatus: 409, title: "It is not said which snapshot" },
   "backup-under-way": { ...processing, httpStatus: 409, title: "Another backup is under way" },
   "backup-damaged": { ...processing, httpStatus: 500, title: "The backup is damaged" },
   "backup-newer": { ...processing, httpStatus: 409, title: "The backup is of a newer version" },

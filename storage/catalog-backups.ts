@@ -39,11 +39,23 @@ export interface BackupRun {
   readonly faultyObjects: number | null;
 }
 
+/** The backups of one archive between two restores, and those that it goes on from. */
+export interface BackupLine {
+  readonly line: string;
+  /** The lines that were restored, each until the moment of the snapshot (ISO 8601, in UTC). */
+  readonly origins: readonly { readonly line: string; readonly until: string }[];
+}
+
+/** Whose backups are made here. */
+export interface BackupSource extends BackupLine {
+  /** What tells this archive from others; a restored one keeps it, a copy does not. */
+  readonly archiveId: string;
+}
+
 /** Every method throws ArchiveError `database-unavailable`. */
 export interface BackupCatalog {
   openSnapshot(): Promise<DatabaseSnapshot>;
-  /** What tells this archive from others; a restored one keeps it. */
-  archiveId(): Promise<string>;
+  source(): Promise<BackupSource>;
   /** Notes that a backup begins. Runs that never ended have failed: the caller holds the lock of backups. */
   begin(cause: BackupCause): Promise<number>;
   end(id: number, result: BackupResult): Promise<void>;
@@ -78,11 +90,15 @@ export function createBackupCatalog(knex: Knex): BackupCatalog {
     knex("backup_run").orderBy("id", "desc").limit(limit).select(columns);
   return {
     openSnapshot: () => openSnapshot(knex),
-    archiveId: () =>
+    source: () =>
       databaseError(async () => {
-        const row: { archive_id: string } | undefined = await knex("backup_source").first("archive_id");
+        const row: BackupSource | undefined = await knex("backup_source").first({
+          archiveId: "archive_id",
+          line: "line",
+          origins: "origins",
+        });
         if (!row) throw new Error("the row of backup_source is missing");
-        return row.archive_id;
+        return row;
       }),
     begin: (cause) =>
       databaseError(async () => {
@@ -123,4 +139,25 @@ export function createBackupCatalog(knex: Knex): BackupCatalog {
         return row;
       }),
   };
+}
+
+/** A restored archive begins a line of its own, which goes on from the snapshot. @throws ArchiveError `database-unavailable` */
+export async function beginLine(knex: Knex, origins: BackupLine["origins"]): Promise<void> {
+  const changed = { line: knex.raw("gen_random_uuid()"), origins: JSON.stringify(origins) };
+  await databaseError(async () => void (await knex("backup_source").update(changed)));
+}
+
+/**
+ * What was restored is an archive of its own beside the one that was backed up: its backups are told from those of the
+ * other, nobody is told of its changes, and no rule removes anything in it. @throws ArchiveError `database-unavailable`
+ */
+export async function becomeCopy(knex: Knex): Promise<void> {
+  await databaseError(() =>
+    knex.transaction(async (trx) => {
+      const fresh = trx.raw("gen_random_uuid()");
+      await trx("backup_source").update({ archive_id: fresh, line: fresh, origins: "[]" });
+      await trx("webhook").delete();
+      await trx("retention_rule").where("enabled", true).update({ enabled: false, stopped: "The archive is a copy." });
+    }),
+  );
 }

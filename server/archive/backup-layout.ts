@@ -34,6 +34,12 @@ const manifestSchema = z.object({
   snapshot: z.string(),
   /** Whose backup it is. */
   archiveId: z.uuid(),
+  /** Its line, and those that it goes on from (server/archive/backup-lines.ts); absent in older ones. */
+  line: z.uuid().optional(),
+  origins: z
+    .array(z.object({ line: z.uuid(), until: z.iso.datetime() }))
+    .readonly()
+    .optional(),
   /** The moment that it shows. */
   takenAt: z.iso.datetime(),
   finishedAt: z.iso.datetime(),

@@ -2,7 +2,8 @@
 import type { Blobs } from "../../storage/blobs.ts";
 import { ArchiveError } from "../errors.ts";
 import { type Manifest, manifestHash, momentOf, parseManifest, snapshotsRoot } from "./backup-layout.ts";
-import { onTarget, readWhole } from "./backup-target.ts";
+import { isPast } from "./backup-lines.ts";
+import { isDamage, onTarget, readWhole } from "./backup-target.ts";
 
 /** What lies under the name of a snapshot. */
 export interface SnapshotFiles {
@@ -53,11 +54,33 @@ export async function readManifest(target: Blobs, { name, manifest }: SnapshotFi
   return parseManifest(name, await readWhole(target, manifest.key), manifest.sha256);
 }
 
-/** The snapshot of this name, or the newest whole one. @throws ArchiveError `no-such-snapshot` */
+/**
+ * The snapshot of this name, or the newest whole one.
+ * @throws ArchiveError `no-such-snapshot`, `which-snapshot`, `backup-damaged`, `backup-newer`
+ */
 export async function findSnapshot(target: Blobs, name: string | undefined): Promise<Manifest> {
   const all = await listSnapshots(target);
   const found = all.find((snapshot) => (name === undefined ? snapshot.manifest !== undefined : snapshot.name === name));
-  if (found !== undefined) return readManifest(target, found);
+  if (found !== undefined) {
+    const manifest = await readManifest(target, found);
+    if (name === undefined) await refuseSeveralLines(target, manifest, all);
+    return manifest;
+  }
   const sentence = name === undefined ? "There is no backup." : `There is no snapshot ${name}.`;
   throw new ArchiveError("no-such-snapshot", sentence);
+}
+
+/** The newest snapshot is that of an archive, or of one that was restored from it while it went on. */
+async function refuseSeveralLines(target: Blobs, newest: Manifest, all: readonly SnapshotFiles[]): Promise<void> {
+  const { line = "", origins = [] } = newest;
+  for (const snapshot of all) {
+    if (snapshot.manifest === undefined) continue;
+    const other = await readManifest(target, snapshot).catch((error: unknown) => {
+      if (isDamage(error)) return undefined;
+      throw error;
+    });
+    if (other === undefined || isPast({ line, origins }, other)) continue;
+    const sentence = `The backup holds snapshots of an archive and of one that was restored from it, such as ${newest.snapshot} and ${other.snapshot}: say which one.`;
+    throw new ArchiveError("which-snapshot", sentence);
+  }
 }

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
-import type { BackupCause, BackupResult } from "../../storage/catalog-backups.ts";
+import type { BackupCause, BackupResult, BackupSource } from "../../storage/catalog-backups.ts";
 import type { DatabaseSnapshot } from "../../storage/database-dump.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
 import { version } from "../version.ts";
@@ -10,6 +10,7 @@ import { type Copied, copyMissing, type OnObjects } from "./backup-copy.ts";
 import { type Dumped, dumpDatabase } from "./backup-dump.ts";
 import type { KeepRule } from "./backup-keep.ts";
 import { type Manifest, manifestFile, snapshotName } from "./backup-layout.ts";
+import { isOfLivingOriginal } from "./backup-lines.ts";
 import { readFolders } from "./backup-lists.ts";
 import { type TargetLock, withTargetLock } from "./backup-lock.ts";
 import { prune, type Pruned } from "./backup-prune.ts";
@@ -74,8 +75,8 @@ export function createBackUp(
     lock: TargetLock,
   ): Promise<{ manifest: Manifest; copied: Copied }> {
     const { signal, onStart, onObjects = () => undefined } = request;
-    const archiveId = await backups.archiveId();
-    await refuseForeign(target, archiveId);
+    const source = await backups.source();
+    await refuseForeign(target, source);
     const done: { manifest?: Manifest; copied?: Copied } = {};
     await withoutSweep(async () => {
       const { name, takenAt, dumped } = await dumpAll(await backups.openSnapshot(), target, signal);
@@ -83,7 +84,7 @@ export function createBackUp(
       const copied = await copyMissing(blobs, target, readFolders(target, dumped.objects), { onObjects, signal });
       const { faults, faultCount } = copied;
       const finishedAt = new Date().toISOString();
-      const made = { format: 1, snapshot: name, archiveId, takenAt, finishedAt, version } as const;
+      const made = { format: 1, snapshot: name, ...source, takenAt, finishedAt, version } as const;
       const manifest = { ...made, ...dumped, faults, faultCount };
       const file = manifestFile(manifest);
       await lock.assertHeld();
@@ -103,7 +104,7 @@ export function createBackUp(
       }
       const nothing: Pruned = { snapshots: [], objects: 0, bytes: 0 };
       let pruneFault: string | undefined;
-      const pruned = await prune(target, request.keep, lock).catch((error: unknown) => {
+      const pruned = await prune(target, request.keep, manifest, lock).catch((error: unknown) => {
         pruneFault = toArchiveError(error).message;
         log.warn({ err: error }, "old snapshots could not be removed");
         return nothing;
@@ -155,18 +156,24 @@ async function dumpAll(
   }
 }
 
-/** Retention of one archive must not remove the snapshots of another. A manifest that cannot be read tells nothing. */
-async function refuseForeign(target: Blobs, archiveId: string): Promise<void> {
+/**
+ * Retention of one archive must not remove the snapshots of another, nor a restored one put what it is over what its
+ * original has become since. A manifest that cannot be read tells nothing.
+ */
+async function refuseForeign(target: Blobs, source: BackupSource): Promise<void> {
   for (const snapshot of await listSnapshots(target)) {
     if (snapshot.manifest === undefined) continue;
     const manifest = await readManifest(target, snapshot).catch((error: unknown) => {
       if (isDamage(error)) return undefined;
       throw error;
     });
-    if (manifest?.archiveId === archiveId) return;
     if (manifest === undefined) continue;
-    const sentence = "The target holds backups of another archive: name a folder or a bucket of its own.";
-    throw new ArchiveError("backup-of-other", sentence);
+    const isOther = manifest.archiveId !== source.archiveId;
+    if (!isOther && !isOfLivingOriginal(source, manifest)) continue;
+    const whose = isOther
+      ? "backups of another archive"
+      : "later backups of the archive that this one was restored from";
+    throw new ArchiveError("backup-of-other", `The target holds ${whose}: name a folder or a bucket of its own.`);
   }
 }
 

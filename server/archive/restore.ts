@@ -1,10 +1,12 @@
 /** Restore: a snapshot of a backup becomes the archive again, rows and objects. */
 import type { Knex } from "knex";
 import type { BlobMetadata, Blobs } from "../../storage/blobs.ts";
+import { becomeCopy, type BackupLine, beginLine } from "../../storage/catalog-backups.ts";
 import { createIntegrityCatalog } from "../../storage/catalog-integrity.ts";
 import { heldAt } from "../../storage/catalog-objects.ts";
 import { restoreRows } from "../../storage/database-restore.ts";
-import { finishRestore, noteObjects } from "../../storage/restore-state.ts";
+import { finishRestore, noteObjects, readRestoreState } from "../../storage/restore-state.ts";
+import { ArchiveError } from "../errors.ts";
 import { faultsNamed, type Manifest } from "./backup-layout.ts";
 import { type NeededFolder, type NeededObject, readFolders } from "./backup-lists.ts";
 import { findSnapshot } from "./backup-snapshots.ts";
@@ -18,6 +20,8 @@ export interface RestoreRequestOfBackup {
   readonly target: Blobs;
   /** Name of the snapshot; the newest when absent. */
   readonly snapshot: string | undefined;
+  /** Whether it becomes an archive of its own, beside the one that was backed up; otherwise it takes its place. */
+  readonly isCopy?: boolean;
   /** Ends it early: the next one goes on. */
   readonly signal: AbortSignal;
   /** Hears how many objects there are, and their bytes, when the rows are there. */
@@ -48,7 +52,7 @@ export interface RestoreInto {
 /**
  * Restores a snapshot into an empty archive: schema and rows, then the objects, each checked by its SHA-256, also one
  * that is there already. When it is interrupted, the same call goes on; until it has ended no server starts on it.
- * @throws ArchiveError `no-such-snapshot`, `archive-not-empty`, `backup-damaged`, `backup-newer`, of both stores
+ * @throws ArchiveError `no-such-snapshot`, `which-snapshot`, `archive-not-empty`, `backup-damaged`, `backup-newer`, of both stores
  */
 export async function restoreBackup(into: RestoreInto, request: RestoreRequestOfBackup): Promise<RestoreReport> {
   const { knex } = into;
@@ -61,10 +65,13 @@ export async function restoreBackup(into: RestoreInto, request: RestoreRequestOf
     rows,
     read: () => untilAborted(readCompressed(target, file), request.signal),
   }));
+  if (request.isCopy === true) await refuseObjects(into);
   const state = await restoreRows(knex, { snapshot, migrations, sequences, tables });
   onStart?.(objects.count, objects.totalBytes);
   const copied = await copyBack(into, manifest, state.objectsUntil, request);
   await createIntegrityCatalog(knex).noteRestored();
+  if (request.isCopy === true) await becomeCopy(knex);
+  else await beginLine(knex, originsOf(manifest));
   await finishRestore(knex);
   const rowsOf = (name: string) => tables.find((table) => table.name === name)?.rows ?? 0;
   return {
@@ -75,6 +82,19 @@ export async function restoreBackup(into: RestoreInto, request: RestoreRequestOf
     objects: objects.count,
     ...copied,
   };
+}
+
+/** An archive and its copy over the same objects would remove what the other one needs. @throws ArchiveError `archive-not-empty` */
+async function refuseObjects({ knex, blobs }: RestoreInto): Promise<void> {
+  if ((await readRestoreState(knex)) !== undefined) return;
+  for await (const _ of blobs.list()) {
+    const sentence = "The object store is not empty: a copy needs one of its own (DATA_DIR, S3_BUCKET).";
+    throw new ArchiveError("archive-not-empty", sentence);
+  }
+}
+
+function originsOf({ line, origins = [], takenAt }: Manifest): BackupLine["origins"] {
+  return line === undefined ? origins : [...origins, { line, until: takenAt }];
 }
 
 async function* untilAborted(chunks: AsyncIterable<Buffer>, signal: AbortSignal) {

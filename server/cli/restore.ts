@@ -24,6 +24,9 @@ done no server starts on that database. Objects that are there already, with the
 Options:
   --from TARGET     the folder or s3://BUCKET of the backup (BACKUP_TO)
   --snapshot NAME   another backup than the newest: a name that noctis backup list gives
+  --copy            the archive that was backed up goes on, and this is another one beside it, such as a test: into an
+                    empty object store alone; without its webhooks, with its rules of retention disabled, and with
+                    backups that are told from those of the other
   --help            show this text
 
 Exit code: 0 when all is back; 1 when it failed, or an object is missing in the backup; 2 when the arguments are not
@@ -32,6 +35,7 @@ understood.`;
 interface RestoreArguments {
   readonly from: string | undefined;
   readonly snapshot: string | undefined;
+  readonly isCopy: boolean;
   readonly keys: readonly string[] | undefined;
 }
 
@@ -39,32 +43,52 @@ function parse(args: string[]): RestoreArguments {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { from: { type: "string" }, snapshot: { type: "string" }, objects: { type: "boolean", default: false } },
+    options: {
+      from: { type: "string" },
+      snapshot: { type: "string" },
+      copy: { type: "boolean", default: false },
+      objects: { type: "boolean", default: false },
+    },
   });
-  const { from, snapshot, objects } = values;
+  const { from, snapshot, copy, objects } = values;
   if (objects && positionals.length === 0) throw new Error("Say the keys of the objects behind --objects.");
   if (objects && snapshot !== undefined) throw new Error("--objects takes no --snapshot: objects are the same in all.");
+  if (objects && copy) throw new Error("--objects takes no --copy.");
   if (!objects && positionals.length > 0) {
     throw new Error(`noctis restore does not know ${JSON.stringify(positionals[0])}.`);
   }
   if (from !== undefined && !isBackupTarget(from)) {
     throw new Error("--from is neither a folder nor of the form s3://BUCKET.");
   }
-  return { from, snapshot, keys: objects ? positionals : undefined };
+  return { from, snapshot, isCopy: copy, keys: objects ? positionals : undefined };
 }
 
-function restoreAll({ from, snapshot }: RestoreArguments): Promise<number> {
+/** What an operator must know when it is done. */
+const afterwards = {
+  same: [
+    "What was stored later is not in it; if its objects are still there, noctis reindex finds them.",
+    "What was deleted later is there again; so are holds, rules and webhooks as they were. It takes the place of the archive",
+    "that was backed up: where that one still runs, start no server on this one, and restore with --copy instead.",
+  ],
+  copy: [
+    "It is a copy: it has no webhooks, its rules of retention are disabled, and it needs a target of its own for backups.",
+  ],
+} as const;
+
+function restoreAll({ from, snapshot, isCopy }: RestoreArguments): Promise<number> {
   return withSettings(async (config, log, signal) =>
     onceOpen(await openBackupTarget(config, log, from), async (target) => {
       const storage = await openStorage(config, log, { beside: true, applicationName: "noctis restore" });
       const progress = lateProgress();
       try {
-        const report = await restoreBackup(storage, { target, snapshot, signal, ...progress }).finally(progress.stop);
+        const report = await restoreBackup(storage, { target, snapshot, isCopy, signal, ...progress }).finally(
+          progress.stop,
+        );
         console.log(
           `Restored ${report.snapshot}: ${count(report.instances, "instance")} of ${studies(report.studies)}, ` +
             `${count(report.objects, "object")}, ${report.copied} copied.`,
         );
-        console.log("What was stored later is not in it; if its objects are still there, noctis reindex finds them.");
+        for (const line of afterwards[isCopy ? "copy" : "same"]) console.log(line);
         for (const { key, fault } of report.faults) console.error(`${key}: ${faultWords[fault]} in the backup`);
         if (report.faultCount > 0) console.error(`${count(report.faultCount, "object")} could not be brought back.`);
         return report.faultCount === 0 ? 0 : 1;

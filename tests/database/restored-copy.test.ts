@@ -1,0 +1,95 @@
+/** A restored archive and the one that was backed up, when both go on: neither harms the other's backups. */
+import assert from "node:assert/strict";
+import { describe, it, type TestContext } from "node:test";
+import { describeSnapshots } from "../../server/archive/backup-list.ts";
+import { restoreBackup } from "../../server/archive/restore.ts";
+import { openFileBlobs } from "../../storage/blobs-file.ts";
+import type { Blobs } from "../../storage/blobs.ts";
+import { createCatalog } from "../../storage/catalog.ts";
+import { backUp, emptyDatabase, freshArchive, freshFolder, storeOne } from "../support/backups.ts";
+
+const { signal } = new AbortController();
+
+async function restored(t: TestContext, target: Blobs, snapshot: string | undefined, isCopy = false) {
+  const knex = await emptyDatabase(t);
+  const blobs = await openFileBlobs({ folder: await freshFolder(t) });
+  await restoreBackup({ knex, blobs }, { target, snapshot, isCopy, signal });
+  return { knex, blobs, catalog: createCatalog(knex) };
+}
+
+const names = async (target: Blobs) => (await describeSnapshots(target)).map(({ name }) => name);
+
+describe("a restored archive", () => {
+  it("puts no backup over later ones of its original", async (t) => {
+    const source = await freshArchive(t);
+    const target = await openFileBlobs({ folder: await freshFolder(t) });
+    await storeOne(source);
+    const first = await backUp(source, target);
+    const old = await restored(t, target, first.snapshot);
+    await storeOne(source);
+    const second = await backUp(source, target);
+    const refused = {
+      code: "backup-of-other",
+      message: /later backups of the archive that this one was restored from/,
+    };
+    await assert.rejects(backUp(old, target), refused);
+    assert.deepEqual(await names(target), [second.snapshot]);
+  });
+
+  it("goes on with the backups of the one whose place it takes, and keeps its last ones for a month", async (t) => {
+    const source = await freshArchive(t);
+    const target = await openFileBlobs({ folder: await freshFolder(t) });
+    await storeOne(source);
+    const first = await backUp(source, target);
+    const next = await restored(t, target, undefined);
+    const second = await backUp(next, target);
+    assert.deepEqual(second.pruned.snapshots, [], "of one day, but of two lines");
+    const third = await backUp(next, target);
+    assert.deepEqual(third.pruned.snapshots, [second.snapshot]);
+    assert.deepEqual(await names(target), [third.snapshot, first.snapshot]);
+    const again = await restored(t, target, undefined);
+    assert.equal((await backUp(again, target)).pruned.snapshots.length, 0);
+    const { origins } = await again.catalog.backups.source();
+    assert.deepEqual(
+      origins.map(({ line }) => line),
+      [(await source.catalog.backups.source()).line, (await next.catalog.backups.source()).line],
+    );
+    const past = origins.map(({ line }) => ({ line, until: "2026-01-01T00:00:00.000Z" }));
+    await again.knex("backup_source").update({ origins: JSON.stringify(past) });
+    await assert.rejects(backUp(again, target), { code: "backup-of-other" });
+  });
+
+  it("leaves the snapshots of the other when both write to one target, and no restore guesses which one is meant", async (t) => {
+    const source = await freshArchive(t);
+    const target = await openFileBlobs({ folder: await freshFolder(t) });
+    const first = await backUp(source, target);
+    const other = await restored(t, target, undefined);
+    const ofOther = await backUp(other, target);
+    await storeOne(source);
+    const ofSource = await backUp(source, target);
+    assert.deepEqual(ofSource.pruned.snapshots, [first.snapshot]);
+    assert.deepEqual(await names(target), [ofSource.snapshot, ofOther.snapshot]);
+    await assert.rejects(restored(t, target, undefined), { code: "which-snapshot" });
+    await restored(t, target, ofSource.snapshot);
+  });
+
+  it("is an archive of its own as a copy, which tells nobody and removes nothing", async (t) => {
+    const source = await freshArchive(t);
+    const target = await openFileBlobs({ folder: await freshFolder(t) });
+    await storeOne(source);
+    await source.knex("webhook").insert({ url: "http://127.0.0.1:9/", secret: "secret", cursor: 0 });
+    const rule = { name: "old", match: "", age_by: "stored", older_than_days: 1, settled_days: 1, enabled: true };
+    await source.knex("retention_rule").insert(rule);
+    await backUp(source, target);
+    const copy = await restored(t, target, undefined, true);
+    assert.deepEqual(await copy.catalog.webhooks.list(), []);
+    const [{ enabled, stopped } = {}] = await copy.knex("retention_rule").select("enabled", "stopped");
+    assert.deepEqual([enabled, stopped], [false, "The archive is a copy."]);
+    await assert.rejects(backUp(copy, target), { code: "backup-of-other", message: /of another archive/ });
+    const same = await restored(t, target, undefined);
+    assert.equal((await same.catalog.webhooks.list()).length, 1);
+    const knex = await emptyDatabase(t);
+    const shared = restoreBackup({ knex, blobs: source.blobs }, { target, snapshot: undefined, isCopy: true, signal });
+    await assert.rejects(shared, { code: "archive-not-empty", message: /a copy needs one of its own/ });
+  });
+});
