@@ -69,14 +69,15 @@ const scenarios: Readonly<Record<string, Scenario>> = {
 };
 
 const [store = "files", ...wanted] = process.argv.slice(2);
-const s3 = store === "s3" ? await startS3() : undefined;
 let failed = false;
 for (const name of wanted.length > 0 ? wanted : Object.keys(scenarios)) {
   const scenario = scenarios[name];
   if (!scenario) throw new Error(`There is no scenario ${name}: ${Object.keys(scenarios).join(", ")}.`);
+  // Each with a store of its own: they keep their objects in memory.
+  const s3 = store === "s3" ? await startS3() : undefined;
   await measured(name, scenario, s3);
+  await s3?.stop();
 }
-await s3?.stop();
 process.exitCode = failed ? 1 : 0;
 
 async function measured(name: string, scenario: Scenario, objects: TestS3 | undefined): Promise<void> {
@@ -92,8 +93,7 @@ async function measured(name: string, scenario: Scenario, objects: TestS3 | unde
       S3_SECRET_KEY: objects.secretKey,
     }),
   };
-  // As `npm start` has it.
-  const server = startProcess(settings, ["--initial-old-space-size=128", "--max-old-space-size=1536"]);
+  const server = startProcess(settings);
   try {
     const url = await server.listening;
     const begun = performance.now();

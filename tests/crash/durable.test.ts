@@ -14,7 +14,7 @@ import { createLog } from "../../server/log.ts";
 import { openStorage } from "../../server/open-archive.ts";
 import { newUid } from "../../server/dicom/uid.ts";
 import { multipartBody, multipartType } from "../support/instances.ts";
-import { type ServerProcess, startProcess } from "../support/process.ts";
+import { type ServerProcess, startFlags, startProcess } from "../support/process.ts";
 import { pathOf, requirement } from "../support/require.ts";
 import { repeatable } from "../support/scan.ts";
 import { fileOf, newSubject } from "./subjects.ts";
@@ -39,7 +39,7 @@ describe("before a store is acknowledged", requirement("strace"), () => {
     trace = path.join(folder, "trace");
     // As a grandchild, so that the server is the child that is told to stop; filtered in the kernel, for speed.
     const options = ["-D", "-f", "-y", "--seccomp-bpf", "-s", "64", "-e", `trace=${traced.join(",")}`, "-o", trace];
-    server = startProcess(settings, [], [pathOf("strace"), ...options]);
+    server = startProcess(settings, startFlags, [pathOf("strace"), ...options]);
     await server.listening;
   });
   after(async () => {

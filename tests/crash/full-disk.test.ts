@@ -10,7 +10,7 @@ import { connectDatabase } from "../../storage/database.ts";
 import { first, items, toDataSet, toDataSets } from "../support/dicom-json.ts";
 import { multipartBody, multipartType } from "../support/instances.ts";
 import { testDatabase } from "../support/postgres.ts";
-import { type ServerProcess, startProcess } from "../support/process.ts";
+import { type ServerProcess, startFlags, startProcess } from "../support/process.ts";
 import { pathOf as executable, requirement } from "../support/require.ts";
 import { repeatable } from "../support/scan.ts";
 import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
@@ -207,7 +207,7 @@ describe("a folder that the user of the server may not write", requirement("tmpf
     const database = await testDatabase();
     opened.push(() => database.drop());
     const asNobody = [executable("setpriv"), "--reuid=65534", "--regid=65534", "--clear-groups"];
-    const server = startProcess({ DATA_DIR: folder, DATABASE_URL: database.url }, [], asNobody);
+    const server = startProcess({ DATA_DIR: folder, DATABASE_URL: database.url }, startFlags, asNobody);
     const { status, stderr } = await server.ended;
     assert.equal(status, 1);
     assert.match(stderr, /^The data folder \S+ \(DATA_DIR\) cannot be used: it may not be written\.\n$/);

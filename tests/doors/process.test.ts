@@ -1,6 +1,5 @@
-/** The process: start, stop, crash, two of them, and memory that does not grow with what passes through. */
+/** The process: start, stop, crash, and two of them. */
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { createServer } from "node:net";
@@ -10,7 +9,7 @@ import { after, before, describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { instanceFile } from "../support/instances.ts";
 import { testDatabase } from "../support/postgres.ts";
-import { peakMemory, type ServerProcess, startProcess } from "../support/process.ts";
+import { type ServerProcess, startProcess } from "../support/process.ts";
 
 describe("the server process", () => {
   let folder = "";
@@ -96,24 +95,6 @@ describe("the server process", () => {
       assert.doesNotMatch(stderr, /secret/);
     }
   });
-
-  it(
-    "holds no more memory for an instance of 400 MB than for a small one",
-    { skip: process.platform !== "linux" && "needs /proc: run on Linux" },
-    async (t) => {
-      const database = await testDatabase();
-      t.after(() => database.drop());
-      const server = start(t, { DATABASE_URL: database.url, DATA_DIR: path.join(folder, "memory") });
-      const url = await server.listening;
-      assert.equal(await store(url, instanceFile().bytes), 200);
-      const earlier = await peakMemory(server.pid);
-      const length = 400 * 2 ** 20;
-      assert.equal(await storeLarge(url, length), 200);
-      const growth = (await peakMemory(server.pid)) - earlier;
-      t.diagnostic(`${Math.round(growth / 2 ** 20)} MB more at the peak, for ${length / 2 ** 20} MB`);
-      assert.ok(growth < 150 * 2 ** 20, `${growth} bytes more`);
-    },
-  );
 });
 
 /** A server that is gone when the test is. */
@@ -154,35 +135,5 @@ function slowStore(url: string, bytes: Buffer, between: () => void | Promise<voi
         sending.end(bytes.subarray(bytes.length / 2));
       })();
     });
-  });
-}
-
-/** Sends one instance whose pixel data of `length` bytes is made while it is sent. */
-function storeLarge(url: string, length: number): Promise<number> {
-  const { bytes } = instanceFile();
-  // The pixel data is the last element: its header is 12 bytes, its value 16.
-  const head = Buffer.from(bytes.subarray(0, bytes.length - 16));
-  head.writeUInt32LE(length, head.length - 4);
-  const chunk = randomBytes(2 ** 20);
-  return new Promise((resolve, reject) => {
-    const headers = { "Content-Type": "application/dicom", "Content-Length": head.length + length };
-    const sending = httpRequest(`${url}/dicom-web/studies`, { method: "POST", headers }, (response) => {
-      response.resume();
-      resolve(response.statusCode ?? 0);
-    });
-    sending.on("error", reject);
-    sending.write(head);
-    let left = length / chunk.length;
-    const more = () => {
-      while (left > 0) {
-        left -= 1;
-        if (!sending.write(chunk)) {
-          sending.once("drain", more);
-          return;
-        }
-      }
-      sending.end();
-    };
-    more();
   });
 }

@@ -1,10 +1,22 @@
 /** The server as a process of its own, for what only a process shows: signals, crashes, memory, two at once. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { z } from "zod";
 
 const root = path.join(import.meta.dirname, "..", "..");
+
+/** The flags of Node in `npm start`: what is measured and proved with them holds for what operators run. */
+export const startFlags: readonly string[] = flagsOf(readFileSync(path.join(root, "package.json"), "utf8"));
+
+function flagsOf(packageJson: string): readonly string[] {
+  const { scripts } = z.object({ scripts: z.object({ start: z.string() }) }).parse(JSON.parse(packageJson));
+  const words = scripts.start.split(" ");
+  if (words[0] !== "node" || words.at(-1) !== "server/main.ts") throw new Error("npm start runs something else.");
+  return words.slice(1, -1);
+}
 
 export interface ServerProcess {
   readonly pid: number;
@@ -16,12 +28,12 @@ export interface ServerProcess {
 }
 
 /**
- * Starts `node server/main.ts` on a free port with nothing of this environment but the PATH. `flags` are those of Node;
- * `prefix` is a command that runs another one, such as setpriv.
+ * Starts `node server/main.ts` on a free port with nothing of this environment but the PATH. `flags` are those of Node,
+ * by default the ones of `npm start`; `prefix` is a command that runs another one, such as setpriv.
  */
 export function startProcess(
   settings: Readonly<Record<string, string>>,
-  flags: readonly string[] = [],
+  flags: readonly string[] = startFlags,
   prefix: readonly string[] = [],
 ): ServerProcess {
   const [command, ...args] = [...prefix, process.execPath, ...flags, "server/main.ts"];

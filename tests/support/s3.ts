@@ -214,7 +214,7 @@ function configuration({ folder, clusterId, addresses, port }: Shape): string {
     osd: {
       osd_data: path.join(folder, "osd"),
       osd_objectstore: "memstore",
-      memstore_device_bytes: 4 * 1024 ** 3,
+      memstore_device_bytes: 8 * 1024 ** 3,
       osd_class_load_list: "*",
       osd_class_default_list: "*",
       // A gateway that was killed holds up the removal of its buckets for this long (seconds).
