@@ -2,10 +2,11 @@
 import { createHash } from "node:crypto";
 import type { Knex } from "knex";
 import { LRUCache } from "lru-cache";
-import { distinct, instanceKey, type SeriesKey, seriesKey, twinsAmong } from "./catalog-entities.ts";
+import { distinct, instanceKey, type SeriesKey, seriesKey } from "./catalog-entities.ts";
 import { type KnownTags, listRevision } from "./catalog-query-tag-values.ts";
 import type { InstanceRecord } from "./catalog-records.ts";
 import { comparedNames, differences } from "./study-conflicts.ts";
+import { undoneUnlessFinished } from "./undone.ts";
 
 /** Series as this process last saw them. The statement believes none of it: it writes nothing when it is out of date. */
 export type KnownSeries = Pick<LRUCache<string, SeriesKey>, "get" | "set" | "delete">;
@@ -22,23 +23,25 @@ export function knownSeries(): KnownSeries {
 }
 
 /**
- * Inserts `records`, raises the counts and revisions of their series and tells the changes, as far as nothing else is to
- * be done: each series is there, its study still says what this process knows, no record says otherwise, no UID is another
- * series' too, and there are no query tags. Gives the keys of the objects whose rows it has made: those of instances that were there already are
- * not among them, and none is when anything else was to be done. Takes rows in the same order as the other way.
+ * Makes `records` existent in one statement, which is its own transaction: all of them, or none and the other way is to be
+ * taken. It inserts them, raises the counts and revisions of their series and tells the changes, when nothing else is to
+ * be done: each series is there, its study still says what this process knows, no record says otherwise, no UID is there
+ * already, and there are no query tags. Takes rows in the same order as the other way.
+ * @throws Undone when it is certain that no row was written, and the database cannot be asked at all
  */
 export async function commitQuickly(
-  trx: Knex.Transaction,
+  knex: Knex,
   records: readonly InstanceRecord[],
   knownTags: KnownTags,
   memory: KnownSeries,
-): Promise<ReadonlySet<string>> {
+): Promise<boolean> {
   const series = seriesThatAgree(records, memory);
-  if (series === undefined || knownTags.tags.length > 0 || knownTags.revision < 0) return new Set();
+  if (series === undefined || knownTags.tags.length > 0 || knownTags.revision < 0) return false;
   const sorted = distinct(records, instanceKey);
+  const uids = sorted.map(({ instance }) => instance.uid);
   // No statement sees what it inserts itself.
-  if (twinsAmong(sorted).size > 0) return new Set();
-  if (sorted.reduce((sum, record) => sum + longBytes(record), 0) > mostBytes) return new Set();
+  if (new Set(uids).size < records.length) return false;
+  if (sorted.reduce((sum, record) => sum + longBytes(record), 0) > mostBytes) return false;
   const rows = sorted.map((record) => rowOf(record, series.get(seriesKey(record))?.id));
   const expected = [...series.values()].map(({ id, studyValues }) => ({ id, ...studyValues }));
   const columns = Object.keys(rows[0] ?? {}).join(", ");
@@ -48,17 +51,46 @@ export async function commitQuickly(
     series: uid,
     origin,
   }));
-  const result: { readonly rows: readonly { readonly blob_key: string }[] } = await trx
-    .raw(statement(columns), [
-      JSON.stringify(expected),
-      JSON.stringify(rows),
-      knownTags.revision,
-      expected.length,
-      JSON.stringify(told),
-    ])
-    .options({ name: nameOf(columns) });
-  if (result.rows.length === 0) for (const key of series.keys()) memory.delete(key);
-  return new Set(result.rows.map((row) => row.blob_key));
+  const bindings = [
+    JSON.stringify(expected),
+    uids,
+    JSON.stringify(rows),
+    knownTags.revision,
+    expected.length,
+    JSON.stringify(told),
+  ];
+  const count = await ask(knex, statement(columns), bindings, nameOf(columns));
+  if (count !== records.length) for (const key of series.keys()) memory.delete(key);
+  return count === records.length;
+}
+
+/**
+ * Codes of PostgreSQL (its Appendix A) with which it refuses the one statement and may take the others: of values that
+ * JSON cannot carry to it (22), of rows that came or went meanwhile (23), of a deadlock (40), and of a statement that is
+ * not prepared where a pooler has changed the connection.
+ */
+const codesOfRefusal = /^(22...|23...|40...|26000|42P05|08P01)$/;
+
+/** How many rows the statement has made; none when PostgreSQL has refused it. */
+async function ask(knex: Knex, sql: string, bindings: readonly Knex.RawBinding[], name: string): Promise<number> {
+  return undoneUnlessFinished(async (finished) => {
+    const connection: unknown = await knex.client.acquireConnection();
+    try {
+      // From here on an answer that is lost leaves it open what was done.
+      finished();
+      const query = knex.raw<{ readonly rows: readonly unknown[] }>(sql, bindings).options({ name });
+      return (await query.connection(connection)).rows.length;
+    } catch (error) {
+      if (codesOfRefusal.test(codeOf(error))) return 0;
+      throw error;
+    } finally {
+      await knex.client.releaseConnection(connection);
+    }
+  });
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
 
 /** The series of `records` by their key; undefined when one is not known, or a record contradicts its study. */
@@ -109,8 +141,9 @@ function nameOf(columns: string): string {
 }
 
 /**
- * The lock of the study, which every insert below it takes anyhow, keeps what it says to the end of the transaction
- * (catalog-entities.ts). Series are locked behind the inserts, in the order of their ids.
+ * All rows or none: a UID that comes to be there meanwhile violates a constraint. The lock of the study, which every
+ * insert below it takes anyhow, keeps what it says to the end (catalog-entities.ts). Series are locked behind the inserts,
+ * in the order of their ids.
  */
 function statement(columns: string): string {
   const values = comparedNames.map((name) => `${name} text`).join(", ");
@@ -122,14 +155,15 @@ function statement(columns: string): string {
         select 1 from series as twin where twin.series_instance_uid = series.series_instance_uid and twin.id <> series.id)
       for key share of study
     ),
+    there as materialized (
+      select 1 from unnest(?::text[]) as sent (uid)
+      where (select true from instance where sop_instance_uid = sent.uid limit 1) limit 1
+    ),
     inserted as (
       insert into instance (${columns})
         select ${columns} from rows from (json_populate_recordset(null::instance, ?::json)) with ordinality as sent
-        where ${listRevision} = ? and (select count(*) from held) = ? and (
-          select true from instance as twin
-          where twin.sop_instance_uid = sent.sop_instance_uid and twin.series_id <> sent.series_id limit 1) is null
+        where ${listRevision} = ? and (select count(*) from held) = ? and not exists (select 1 from there)
         order by ordinality
-      on conflict (series_id, sop_instance_uid) do nothing
       returning series_id, sop_instance_uid, sop_class_uid, sha256, blob_key
     ),
     added as materialized (select series_id as id, count(*) as count from inserted group by series_id),

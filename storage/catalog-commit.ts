@@ -25,7 +25,7 @@ import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
 import { lockSeries, lockStudies, makeWay } from "./catalog-replace.ts";
 import { retried } from "./retry.ts";
 import { differences } from "./study-conflicts.ts";
-import { isUndone, undoneUnlessFinished } from "./undone.ts";
+import { undoneUnlessFinished } from "./undone.ts";
 
 /** How to commit. */
 export interface CommitOptions {
@@ -45,7 +45,7 @@ export interface CommitOptions {
 }
 
 /**
- * Makes `records` existent in one transaction. Rows are always taken in the order of their UIDs (studies, then series,
+ * Makes `records` existent in one transaction, all of them or none. Rows are always taken in the order of their UIDs (studies, then series,
  * then instances), so that processes that write the same series wait for each other and never deadlock.
  * @param knownTags the list of query tags as this process knows it; brought up to date when it is old
  * @throws Undone when it is certain that no row was written
@@ -56,41 +56,20 @@ export async function commitInstances(
   knownTags: KnownTags,
   options: CommitOptions = {},
 ): Promise<CommitOutcome[]> {
-  const commit = (memory: KnownSeries | undefined) =>
-    undoneUnlessFinished((finished) =>
-      retried(() =>
-        knex.transaction(async (trx) => {
-          const quick = memory && (await commitQuickly(trx, records, knownTags, memory));
-          const outcomes =
-            quick?.size === records.length
-              ? records.map((): CommitOutcome => ({ status: "committed", differences: [] }))
-              : await commitRecords(trx, records, knownTags, options);
-          finished();
-          return outcomes;
-        }),
-      ),
-    );
   const { memory, action, replaceKeepingDays } = options;
-  if (memory === undefined || action === "restore" || replaceKeepingDays !== undefined) return commit(undefined);
-  try {
-    return await commit(memory);
-  } catch (error) {
-    if (isUndone(error) && isOfTheQuickWay(error)) return commit(undefined);
-    throw error;
+  const isCommon = memory !== undefined && action !== "restore" && replaceKeepingDays === undefined;
+  if (isCommon && (await commitQuickly(knex, records, knownTags, memory))) {
+    return records.map(() => ({ status: "committed", differences: [] }));
   }
-}
-
-/**
- * Codes of PostgreSQL (its Appendix A) with which it refuses the one statement and may take the others: of values that
- * JSON cannot carry to it (22), and of a statement that is not prepared where a pooler has changed the connection.
- */
-const codesOfTheQuickWay = /^(22...|26000|42P05|08P01)$/;
-
-function isOfTheQuickWay(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if ("code" in cause && typeof cause.code === "string" && codesOfTheQuickWay.test(cause.code)) return true;
-  }
-  return false;
+  return undoneUnlessFinished((finished) =>
+    retried(() =>
+      knex.transaction(async (trx) => {
+        const outcomes = await commitRecords(trx, records, knownTags, options);
+        finished();
+        return outcomes;
+      }),
+    ),
+  );
 }
 
 /** As `commitInstances`, in the transaction of the caller, who runs it again when a row was gone or a lock refused. */

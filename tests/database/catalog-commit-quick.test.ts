@@ -1,13 +1,20 @@
 /** The common commit in one statement: the same rows as the other way, and never by what is no longer true. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Knex } from "knex";
 import { freshKey } from "../../storage/blobs.ts";
 import { createCatalog } from "../../storage/catalog.ts";
 import type { InstanceRecord } from "../../storage/catalog-records.ts";
 import { connectDatabase } from "../../storage/database.ts";
+import { isUndone } from "../../storage/undone.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { catalogRecord } from "../support/records.ts";
+
+/** Resolves when `is` says so. */
+async function waitFor(is: () => Promise<boolean>): Promise<void> {
+  while (!(await is())) await sleep(10);
+}
 
 describe("commits into series that are known", () => {
   let database: TestDatabase;
@@ -28,10 +35,10 @@ describe("commits into series that are known", () => {
     return catalog;
   }
 
-  /** Statements that `work` runs, but for BEGIN and COMMIT. */
+  /** Statements that `work` runs. */
   async function counted(work: () => Promise<unknown>): Promise<number> {
     let count = 0;
-    const listen = ({ sql }: { sql: string }) => (count += /^(BEGIN|COMMIT)/i.test(sql) ? 0 : 1);
+    const listen = () => (count += 1);
     knex.on("query", listen);
     await work();
     knex.off("query", listen);
@@ -100,6 +107,72 @@ describe("commits into series that are known", () => {
     const [series] = await catalog.findSeries({ studyInstanceUid: "1.2" });
     assert.equal(series?.instanceCount, 3);
     assert.equal((await knex("change").where({ series_instance_uid: "1.2.1" })).length, 3);
+  });
+
+  it("finds a duplicate that another process commits meanwhile, and keeps the others of the batch", async () => {
+    const catalog = await warm("1.9", "1.9.1");
+    const [series] = await catalog.findSeries({ studyInstanceUid: "1.9" });
+    const fresh = [catalogRecord("1.9", "1.9.1", "1.9.1.3"), catalogRecord("1.9", "1.9.1", "1.9.1.4")];
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const { promise: waited, resolve: end } = Promise.withResolvers<void>();
+    const other = knex.transaction(async (trx) => {
+      await trx.raw(
+        `insert into instance (series_id, sop_instance_uid, sop_class_uid, attributes, metadata, transfer_syntax_uid,
+           blob_key, byte_length, sha256, data_set_offset)
+         select series_id, '1.9.1.4', sop_class_uid, attributes, metadata, transfer_syntax_uid, ?, 1, sha256, 1
+         from instance where series_id = ? limit 1`,
+        [freshKey(), series?.id ?? 0],
+      );
+      begin();
+      await waited;
+    });
+    await begun;
+    const outcomes = catalog.commit(fresh);
+    await waitFor(async () => {
+      const { rows }: { rows: unknown[] } = await knex.raw(
+        "select 1 from pg_stat_activity where wait_event = 'transactionid' and query like 'with expected%'",
+      );
+      return rows.length > 0;
+    });
+    end();
+    await other;
+    assert.deepEqual(await outcomes, [
+      { status: "committed", differences: [] },
+      { status: "duplicate", identical: false },
+    ]);
+    assert.equal((await knex("change").where({ series_instance_uid: "1.9.1" })).length, 3);
+  });
+
+  it("says that nothing was done when the database cannot be asked", async () => {
+    const pool = await connectDatabase({ url: database.url, poolSize: 2 });
+    const catalog = createCatalog(pool);
+    await catalog.commit([catalogRecord("1.10", "1.10.1", "1.10.1.1")]);
+    await pool.destroy();
+    await assert.rejects(catalog.commit([catalogRecord("1.10", "1.10.1", "1.10.1.2")]), isUndone);
+  });
+
+  it("does not say so when the answer is lost", async () => {
+    const catalog = await warm("1.11", "1.11.1");
+    const { promise: waited, resolve: end } = Promise.withResolvers<void>();
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const other = knex.transaction(async (trx) => {
+      await trx("study").where({ study_instance_uid: "1.11" }).forUpdate().first("id");
+      begin();
+      await waited;
+    });
+    await begun;
+    const lost = catalog.commit([catalogRecord("1.11", "1.11.1", "1.11.1.3")]);
+    const refused = assert.rejects(lost, (error) => !isUndone(error));
+    await waitFor(async () => {
+      const { rows }: { rows: { ended: boolean }[] } = await knex.raw(
+        `select pg_terminate_backend(pid) as ended from pg_stat_activity
+         where wait_event_type = 'Lock' and query like 'with expected%'`,
+      );
+      return rows.some(({ ended }) => ended);
+    });
+    await refused;
+    end();
+    await other;
   });
 
   it("sees that another process has changed what the study says", async () => {
