@@ -21,30 +21,37 @@ export interface TargetLock {
 /**
  * Runs `work` under the lock. Each who wants it puts an object of its own, and withdraws when it sees that of another;
  * so two never have it, on stores that know no conditional writes either.
+ * @param every milliseconds from one renewal to the next, for tests
  * @throws ArchiveError `backup-under-way`
  */
 export async function withTargetLock<Result>(
   target: Blobs,
   work: (lock: TargetLock) => Promise<Result>,
+  every: number = renewEvery,
 ): Promise<Result> {
   let own = await put(target);
   const stopping = new AbortController();
   try {
     await refuseOthers(target, own);
     let faults = 0;
+    let isLost = false;
     const renewing = renew(
       async () => {
+        if (isLost) return;
         const next = await put(target);
-        await onTarget(() => target.remove([own]));
+        isLost = await wasStale(target, own, next);
+        await onTarget(() => target.remove([isLost ? next : own]));
+        if (isLost) return;
         own = next;
         faults = 0;
       },
       () => void (faults += 1),
+      every,
       stopping.signal,
     );
     const lock: TargetLock = {
       assertHeld: async () => {
-        if (faults > 3 || (await onTarget(() => target.stat(own))) === undefined) throw lost();
+        if (isLost || faults > 3 || (await onTarget(() => target.stat(own))) === undefined) throw lost();
       },
     };
     try {
@@ -81,9 +88,16 @@ async function refuseOthers(target: Blobs, own: string): Promise<void> {
   await onTarget(() => target.remove(others.map(({ key }) => key)));
 }
 
-async function renew(step: () => Promise<void>, failed: () => void, signal: AbortSignal): Promise<void> {
+/** Whether the lock was so old when `next` was to renew it, as after a suspension, that another one may have taken it. */
+async function wasStale(target: Blobs, own: string, next: string): Promise<boolean> {
+  const [before, renewed] = await onTarget(() => Promise.all([target.stat(own), target.stat(next)]));
+  if (!before || !renewed) return true;
+  return renewed.modifiedAt.getTime() - before.modifiedAt.getTime() >= staleAfter;
+}
+
+async function renew(step: () => Promise<void>, failed: () => void, every: number, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    await sleep(renewEvery, undefined, { signal, ref: false }).catch(() => undefined);
+    await sleep(every, undefined, { signal, ref: false }).catch(() => undefined);
     if (!signal.aborted) await step().catch(failed);
   }
 }

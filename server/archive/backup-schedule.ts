@@ -44,13 +44,25 @@ export interface BackupHistory {
 /** How long (milliseconds) to wait after a failure, the second one in a row, and so on; the last one for all further. */
 const waits = [60_000, 5 * 60_000, 15 * 60_000, 3600_000];
 
+/** Milliseconds by which the clocks of the database and of this process may differ. */
+const clockTolerance = 3600_000;
+
+/**
+ * Whether one has been begun since the last turn. A moment that is still to come tells nothing: the clock was put back
+ * since, and by it no backup would be made until then.
+ */
+export function isCovered(times: readonly string[], lastSuccess: Date | undefined, now: Date): boolean {
+  if (lastSuccess === undefined || lastSuccess.getTime() - now.getTime() > clockTolerance) return false;
+  return lastSuccess >= lastTurn(times, now);
+}
+
 /**
  * Whether a backup is to be made now: none has been begun since the last turn, which may have been missed while no
  * server ran. One that failed is tried again after a while.
  */
 export function isDue(times: readonly string[], { lastSuccess, failures }: BackupHistory, now: Date): boolean {
-  if (lastSuccess !== undefined && lastSuccess >= lastTurn(times, now)) return false;
+  if (isCovered(times, lastSuccess, now)) return false;
   const lastFailure = Math.max(...failures.map((failure) => failure.getTime()));
   const wait = waits[Math.min(failures.length, waits.length) - 1] ?? 0;
-  return failures.length === 0 || now.getTime() - lastFailure >= wait;
+  return failures.length === 0 || lastFailure - now.getTime() > clockTolerance || now.getTime() - lastFailure >= wait;
 }

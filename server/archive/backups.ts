@@ -4,7 +4,7 @@ import type { Catalog } from "../../storage/catalog.ts";
 import type { BackupRun } from "../../storage/catalog-backups.ts";
 import { type BackupReport, type BackupRequest, createBackUp } from "./backup.ts";
 import type { KeepRule } from "./backup-keep.ts";
-import { isDue, lastTurn, nextTurn } from "./backup-schedule.ts";
+import { isCovered, isDue, nextTurn } from "./backup-schedule.ts";
 import { onceOpen } from "./backup-target.ts";
 import { type BroughtBack, bringObjectsBack } from "./restore-objects.ts";
 import type { StoreLog } from "./store.ts";
@@ -81,10 +81,9 @@ export function createBackups(
     status: async (limit) => {
       const now = new Date();
       const [lastSuccess, runs] = await Promise.all([backups.latestSuccess(), backups.latest(limit)]);
-      const missed = lastSuccess === undefined || lastSuccess.startedAt < lastTurn(times, now);
       return {
         nextAt: isScheduled ? nextTurn(times, now) : null,
-        overdue: isScheduled && missed,
+        overdue: isScheduled && !isCovered(times, lastSuccess?.startedAt, now),
         lastSuccess: lastSuccess ?? null,
         runs,
       };

@@ -213,6 +213,40 @@ describe("a backup", () => {
     assert.deepEqual(await keysOf(target, "locks/"), []);
   });
 
+  it("does not take back the lock of its target when it was suspended so long that another one may have it", async (t) => {
+    const folder = await freshFolder(t);
+    const target = await openFileBlobs({ folder });
+    const old = new Date(Date.now() - 11 * 60_000);
+    const loseIt = [
+      async (key: string) => target.remove([key]),
+      async (key: string) => utimes(path.join(folder, key), old, old),
+    ];
+    for (const lose of loseIt) {
+      const renewed = Promise.withResolvers<void>();
+      let isLost = false;
+      const watched: Blobs = {
+        ...target,
+        remove: async (keys) => {
+          await target.remove(keys);
+          if (isLost) setImmediate(renewed.resolve);
+        },
+      };
+      await withTargetLock(
+        watched,
+        async (lock) => {
+          await lock.assertHeld();
+          const [key = ""] = await keysOf(target, "locks/");
+          await lose(key);
+          isLost = true;
+          await renewed.promise;
+          await assert.rejects(lock.assertHeld(), { code: "backup-under-way" });
+        },
+        1000,
+      );
+      assert.deepEqual(await keysOf(target, "locks/"), []);
+    }
+  });
+
   it("is refused where somebody works, or where another archive has its own", async (t) => {
     const source = await freshArchive(t);
     const folder = await freshFolder(t);

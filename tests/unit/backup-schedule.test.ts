@@ -48,6 +48,8 @@ describe("the schedule of backups", () => {
     assert.equal(due("2026-11-19T02:30:05Z"), true);
     assert.equal(due("2026-11-20T02:30:05Z"), false);
     assert.equal(due("2026-11-20T08:00:00Z"), false);
+    assert.equal(due("2026-11-20T09:10:00Z"), false, "the clock of the database is a little ahead");
+    assert.equal(due("2027-11-20T09:00:00Z"), true, "the clock was a year ahead, and was put back");
   });
 
   it("tries a failed one again after a minute, later ones after up to an hour", () => {
@@ -56,6 +58,7 @@ describe("the schedule of backups", () => {
     const due = (...waits: number[]) => isDue(["02:30"], { lastSuccess: undefined, failures: ago(...waits) }, now);
     assert.deepEqual([due(0.5), due(1)], [false, true]);
     assert.deepEqual([due(4, 9), due(9, 5)], [false, true]);
+    assert.deepEqual([due(-1), due(-365 * 24 * 60)], [false, true]);
     assert.deepEqual([due(59, 90, 200, 300, 400), due(60, 90, 200, 300, 400)], [false, true]);
   });
 });
