@@ -1,6 +1,6 @@
 /** How an object gets into a local folder: written and synced under another name, then given its key, then that synced. */
 import { randomBytes, randomUUID } from "node:crypto";
-import { close, fdatasync, open, rename, rm, unlink, writev } from "node:fs";
+import { close, closeSync, fdatasync, open, rename, rm, unlink, writev } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { inGroups } from "./blocks.ts";
@@ -83,9 +83,12 @@ async function write(file: string, body: AsyncIterable<Uint8Array>, signal: Abor
     }
     const written = (descriptor ??= await writing(() => disk.open(file, "wx", 0o600)));
     await writing(() => disk.fdatasync(written));
+    descriptor = undefined;
+    // There is nothing left to write, so this takes less time than to hand it to a thread.
+    closeSync(written);
     return position;
   } finally {
-    // Not waited for: what it has to tell, the sync has told.
+    // Not waited for: the failure has been told.
     if (descriptor !== undefined) disk.close(descriptor).catch(() => undefined);
   }
 }

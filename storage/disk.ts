@@ -1,6 +1,8 @@
 /** Operations of the file system, whose failures become ours; and names of folders that must outlive a power cut. */
-import { mkdir, open } from "node:fs/promises";
+import { closeSync, fsync, open } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import path from "node:path";
+import { promisify } from "node:util";
 import { ArchiveError } from "../server/errors.ts";
 import { noSuchBlob } from "./blobs.ts";
 
@@ -37,13 +39,16 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
+/** By descriptor: a FileHandle costs more of the processor's time. */
+const disk = { open: promisify(open), fsync: promisify(fsync) };
+
 /** Makes the names in `folder` durable. */
 export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
+  const descriptor = await disk.open(folder, "r");
   try {
-    await handle.sync();
+    await disk.fsync(descriptor);
   } finally {
-    await handle.close();
+    closeSync(descriptor);
   }
 }
 
