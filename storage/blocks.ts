@@ -5,11 +5,13 @@ import type { BudgetShare } from "./byte-budget.ts";
 /** The first allocation for a block (bytes); most bodies are small. */
 const firstAllocation = 64 * 1024;
 
+const nothing: Buffer = Buffer.alloc(0);
+
 /**
  * The bytes of `body` in blocks of `blockLength` bytes; only the last is shorter, and an empty body gives none. Each
- * block is a copy, whose memory is used again when the next one is asked for. The next chunk is pulled when it is needed, so the reader's pace is the body's. Closes the body's
- * iterator however it ends; throws what the body throws, or the signal's reason. What a block takes of `share` it has
- * until the next one is asked for.
+ * block is a copy, whose memory is used again when the next one is asked for. The next chunk is pulled when it is
+ * needed, so the reader's pace is the body's. Closes the body's iterator however it ends; throws what the body throws,
+ * or the signal's reason. What a block takes of `share` it has until the next one is asked for.
  */
 export async function* inBlocks(
   body: AsyncIterable<Uint8Array>,
@@ -17,7 +19,7 @@ export async function* inBlocks(
   share: BudgetShare,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer, void, undefined> {
-  let block: Buffer = Buffer.alloc(0);
+  let block = nothing;
   let filled = 0;
   try {
     for await (const chunk of pulled(body, signal)) {
@@ -36,12 +38,17 @@ export async function* inBlocks(
         yield block;
         // Asked for the next one: this one has been sent.
         keepSpare(block);
-        [block, filled] = [Buffer.alloc(0), 0];
+        [block, filled] = [nothing, 0];
         share.giveBack();
       }
     }
-    if (filled > 0) yield block.subarray(0, filled);
+    const last = block;
+    block = nothing;
+    if (filled > 0) yield last.subarray(0, filled);
+    keepSpare(last);
   } finally {
+    // What is left here nobody was given: the body failed.
+    keepSpare(block);
     share.giveBack();
   }
 }
@@ -89,27 +96,34 @@ async function* pulled(
 }
 
 /**
- * The length that a block should have for `needed` bytes: as it is when that is enough, else four times that, up to
- * `most`. Each copy that is left behind is garbage.
+ * The length that a block should have for `needed` bytes: as it is when that is enough, else in steps of four times, up
+ * to `most`. Each copy that is left behind is garbage or a spare, so the lengths are few.
  */
 function lengthFor(length: number, needed: number, most: number): number {
-  return needed <= length ? length : Math.min(most, Math.max(needed, length * 4, firstAllocation));
+  let enough = Math.max(length, firstAllocation);
+  while (enough < needed) enough *= 4;
+  return needed <= length ? length : Math.min(most, enough);
 }
 
 function enlarged(block: Buffer, filled: number, length: number): Buffer {
   const at = spares.findIndex(({ byteLength }) => byteLength === length);
   const larger = spares.splice(at, at < 0 ? 0 : 1)[0] ?? Buffer.allocUnsafe(length);
   block.copy(larger, 0, 0, filled);
+  keepSpare(block);
   return larger;
 }
 
-/** Large blocks that were sent, to be filled again: garbage of their size is collected long after it is let go. */
+/** Large blocks that nobody reads any more, to be filled again: garbage of their size is collected long after. */
 const spares: Buffer[] = [];
 const smallestSpare = 2 ** 20;
 const mostSpares = 8;
 
+/** Of each length so many, since a block grows by steps. */
 function keepSpare(block: Buffer): void {
-  if (block.byteLength >= smallestSpare && spares.length < mostSpares) spares.push(block);
+  const { byteLength } = block;
+  if (byteLength < smallestSpare) return;
+  const alike = spares.filter((spare) => spare.byteLength === byteLength);
+  if (alike.length < mostSpares) spares.push(block);
 }
 
 async function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
