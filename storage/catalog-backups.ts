@@ -151,13 +151,11 @@ export async function beginLine(knex: Knex, origins: BackupLine["origins"]): Pro
  * What was restored is an archive of its own beside the one that was backed up: its backups are told from those of the
  * other, nobody is told of its changes, and no rule removes anything in it. @throws ArchiveError `database-unavailable`
  */
-export async function becomeCopy(knex: Knex): Promise<void> {
-  await databaseError(() =>
-    knex.transaction(async (trx) => {
-      const fresh = trx.raw("gen_random_uuid()");
-      await trx("backup_source").update({ archive_id: fresh, line: fresh, origins: "[]" });
-      await trx("webhook").delete();
-      await trx("retention_rule").where("enabled", true).update({ enabled: false, stopped: "The archive is a copy." });
-    }),
-  );
+export async function becomeCopy(trx: Knex.Transaction): Promise<void> {
+  await databaseError(async () => {
+    const fresh = trx.raw("gen_random_uuid()");
+    await trx("backup_source").update({ archive_id: fresh, line: fresh, origins: "[]" });
+    await trx("webhook").delete();
+    await trx("retention_rule").where("enabled", true).update({ enabled: false, stopped: "The archive is a copy." });
+  });
 }

@@ -4,7 +4,7 @@ import { databaseError } from "./database-error.ts";
 
 /** What happened to one instance. */
 export interface Change {
-  /** Counts from 1, without gaps. */
+  /** Counts from 1, without gaps, but for the one that each restore from a backup leaves. */
   readonly sequence: number;
   readonly action: "create" | "update" | "delete" | "restore";
   readonly studyInstanceUid: string;
@@ -68,7 +68,13 @@ async function readChanges(knex: Knex, since: number, limit: number): Promise<Ch
       origin: "origin",
     });
   // After the changes: what is forgotten between the two is noticed.
-  const counter: { last_forgotten: number } | undefined = await knex("change_counter").first("last_forgotten");
+  const counter: { last_forgotten: number } | undefined = await knex("change_counter").first({
+    // Numbers that a restore has skipped were those of changes that are not there any more.
+    last_forgotten: knex.raw(
+      "case when restored_from < :since and :since < restored_to then restored_to else last_forgotten end",
+      { since },
+    ),
+  });
   return { changes, lastForgotten: counter?.last_forgotten ?? 0 };
 }
 

@@ -1,4 +1,5 @@
 /** Puts a dump into an empty database: schema, rows, sequences; what is done is known when it is interrupted. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { pipeline } from "node:stream/promises";
 import type { Knex } from "knex";
 import type { Client } from "pg";
@@ -27,6 +28,9 @@ export interface Dump {
 
 /** Advisory lock (one bigint) of whoever restores: "restore" in ASCII. */
 const restoreLock = "32199698071282277";
+
+/** Looks for it: PostgreSQL takes a moment to notice that a restore has ended that was interrupted in the middle of a table. */
+const attempts = 12;
 
 /**
  * Makes the schema of the dump, fills it, and brings it up to the code. Goes on where an interrupted one of the same
@@ -63,12 +67,17 @@ export async function restoreRows(knex: Knex, dump: Dump): Promise<RestoreState>
 
 /** Another restore, or a server, would write meanwhile. */
 async function refuseCompany(client: Client): Promise<void> {
-  const { rows } = await client.query<{ free: boolean; others: boolean }>(
-    `select pg_try_advisory_lock(${restoreLock}) as free, exists (
-       select 1 from pg_stat_activity
-       where datname = current_database() and application_name = 'noctis') as others`,
-  );
-  if (rows[0]?.free === true && !rows[0].others) return;
+  for (let attempt = 0; attempt < attempts; attempt += 1) {
+    const { rows } = await client.query<{ free: boolean; others: boolean }>(
+      `select pg_try_advisory_lock(${restoreLock}) as free, exists (
+         select 1 from pg_stat_activity
+         where datname = current_database() and application_name = 'noctis') as others`,
+    );
+    const [{ free, others } = { free: false, others: true }] = rows;
+    if (free && !others) return;
+    if (others) break;
+    await sleep(250);
+  }
   const sentence = "Another Noctis uses the database: stop the server, and any other restore, first.";
   throw new ArchiveError("archive-not-empty", sentence);
 }

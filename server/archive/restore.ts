@@ -5,6 +5,7 @@ import { becomeCopy, type BackupLine, beginLine } from "../../storage/catalog-ba
 import { createIntegrityCatalog } from "../../storage/catalog-integrity.ts";
 import { heldAt } from "../../storage/catalog-objects.ts";
 import { restoreRows } from "../../storage/database-restore.ts";
+import { skipNumbers } from "../../storage/restore-numbers.ts";
 import { finishRestore, noteObjects, readRestoreState } from "../../storage/restore-state.ts";
 import { ArchiveError } from "../errors.ts";
 import { faultsNamed, type Manifest } from "./backup-layout.ts";
@@ -69,10 +70,13 @@ export async function restoreBackup(into: RestoreInto, request: RestoreRequestOf
   const state = await restoreRows(knex, { snapshot, migrations, sequences, tables });
   onStart?.(objects.count, objects.totalBytes);
   const copied = await copyBack(into, manifest, state.objectsUntil, request);
-  await createIntegrityCatalog(knex).noteRestored();
-  if (request.isCopy === true) await becomeCopy(knex);
-  else await beginLine(knex, originsOf(manifest));
-  await finishRestore(knex);
+  await knex.transaction(async (trx) => {
+    await createIntegrityCatalog(trx).noteRestored();
+    await skipNumbers(trx);
+    if (request.isCopy === true) await becomeCopy(trx);
+    else await beginLine(trx, originsOf(manifest));
+    await finishRestore(trx);
+  });
   const rowsOf = (name: string) => tables.find((table) => table.name === name)?.rows ?? 0;
   return {
     snapshot,

@@ -15,7 +15,10 @@ const action = z.enum(["create", "update", "delete", "restore"]);
 const level = z.enum(["study", "series", "instance"]);
 
 const change = z.strictObject({
-  sequence: z.int().min(1).describe("Counts from 1, without gaps."),
+  sequence: z
+    .int()
+    .min(1)
+    .describe("Counts from 1, without gaps, but for the one that each restore from a backup leaves."),
   action: action.describe("What happened to the instance."),
   ...instanceName,
   sopClassUid: z.string().describe("SOP Class UID (0008,0016)."),

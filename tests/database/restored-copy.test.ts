@@ -1,8 +1,12 @@
 /** A restored archive and the one that was backed up, when both go on: neither harms the other's backups. */
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
+import { createArchive } from "../../server/archive/archive.ts";
 import { describeSnapshots } from "../../server/archive/backup-list.ts";
 import { restoreBackup } from "../../server/archive/restore.ts";
+import { parseUid } from "../../server/dicom/uid.ts";
+import { ArchiveError } from "../../server/errors.ts";
+import { createLog } from "../../server/log.ts";
 import { openFileBlobs } from "../../storage/blobs-file.ts";
 import type { Blobs } from "../../storage/blobs.ts";
 import { createCatalog } from "../../storage/catalog.ts";
@@ -71,6 +75,36 @@ describe("a restored archive", () => {
     assert.deepEqual(await names(target), [ofSource.snapshot, ofOther.snapshot]);
     await assert.rejects(restored(t, target, undefined), { code: "which-snapshot" });
     await restored(t, target, ofSource.snapshot);
+  });
+
+  it("gives no number again that a client may know, and tells who has followed the feed beyond the backup", async (t) => {
+    const source = await freshArchive(t);
+    const target = await openFileBlobs({ folder: await freshFolder(t) });
+    const remove = async ({ archive }: Pick<typeof source, "archive">, uid: string) =>
+      archive.remove({ studyInstanceUid: parseUid(uid) });
+    await remove(source, (await storeOne(source)).studyInstanceUid);
+    await storeOne(source);
+    const known = await source.archive.changes({ since: 0, limit: 10 });
+    assert.equal(known.next, 3);
+    await backUp(source, target);
+    const lost = await storeOne(source);
+    const seen = await source.archive.changes({ since: known.next, limit: 10 });
+    const lostRemoval = await remove(source, lost.studyInstanceUid);
+    const { knex, blobs, catalog } = await restored(t, target, undefined);
+    const archive = createArchive({ blobs, catalog, log: createLog("silent") });
+    assert.deepEqual(await archive.changes({ since: 0, limit: 10 }), known);
+    const stored = await storeOne({ archive });
+    const next = await archive.changes({ since: known.next, limit: 10 });
+    assert.deepEqual(
+      next.changes.map(({ sopInstanceUid }) => sopInstanceUid),
+      [stored.sopInstanceUid],
+    );
+    const gone = await archive.changes({ since: seen.next, limit: 10 }).catch((error: unknown) => error);
+    assert.ok(gone instanceof ArchiveError && gone.code === "changes-gone", String(gone));
+    const since = Number(/since=(\d+)/.exec(gone.message)?.[1]);
+    assert.deepEqual((await archive.changes({ since, limit: 10 })).changes, next.changes);
+    assert.ok((await remove({ archive }, stored.studyInstanceUid)).id > lostRemoval.id);
+    assert.equal(await knex.schema.hasTable("restore_state"), false);
   });
 
   it("is an archive of its own as a copy, which tells nobody and removes nothing", async (t) => {

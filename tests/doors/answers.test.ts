@@ -66,7 +66,11 @@ describe("the server's own resources", () => {
     assert.doesNotMatch(text, /"application\/json":\{"schema":\{\}\}/);
     const at = /"at":\{[^}]*"format":"date-time"/;
     assert.match(text, at);
-    for (const sentence of ["Counts from 1, without gaps.", "Not told before.", "Until when it can be restored."]) {
+    for (const sentence of [
+      "Counts from 1, without gaps, but for the one that each restore from a backup leaves.",
+      "Not told before.",
+      "Until when it can be restored.",
+    ]) {
       assert.ok(text.includes(sentence), sentence);
     }
   });
