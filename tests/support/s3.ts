@@ -19,6 +19,10 @@ export interface TestS3 {
   readonly killGateway?: () => Promise<void>;
   /** Starts it again on the same port, with the objects it had. */
   readonly startGateway?: () => Promise<void>;
+  /** Stops it for a while: connections stay, and nothing is answered. */
+  readonly pauseGateway?: () => void;
+  /** Lets it go on. */
+  readonly resumeGateway?: () => void;
   /** Runs radosgw-admin; the user is `test`. */
   readonly administer?: (...args: readonly string[]) => Promise<void>;
   /** Ends the server and removes what it kept. */
@@ -81,6 +85,8 @@ async function startCeph(region: string): Promise<TestS3> {
         running = gateway();
         await awaitAnswer(endpoint, running);
       },
+      pauseGateway: () => void running.kill("SIGSTOP"),
+      resumeGateway: () => void running.kill("SIGCONT"),
       administer: (...args) => ceph.run("radosgw-admin", args),
       stop: () => ceph.end(),
     };
