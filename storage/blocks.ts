@@ -11,7 +11,8 @@ const nothing: Buffer = Buffer.alloc(0);
  * The bytes of `body` in blocks of `blockLength` bytes; only the last is shorter, and an empty body gives none. Each
  * block is a copy, whose memory is used again when the next one is asked for. The next chunk is pulled when it is
  * needed, so the reader's pace is the body's. Closes the body's iterator however it ends; throws what the body throws,
- * or the signal's reason. What a block takes of `share` it has until the next one is asked for.
+ * or the reason of the signal or of that of `share`. What a block takes of `share` it has until the next one is asked
+ * for.
  */
 export async function* inBlocks(
   body: AsyncIterable<Uint8Array>,
@@ -21,14 +22,17 @@ export async function* inBlocks(
 ): AsyncGenerator<Buffer, void, undefined> {
   let block = nothing;
   let filled = 0;
+  const stop = signal ? AbortSignal.any([signal, share.signal]) : share.signal;
   try {
-    for await (const chunk of pulled(body, signal)) {
+    share.awaits();
+    for await (const chunk of pulled(body, stop)) {
+      share.received();
       let rest = chunk;
       while (rest.byteLength > 0) {
         const taken = rest.subarray(0, blockLength - filled);
         const length = lengthFor(block.byteLength, filled + taken.byteLength, blockLength);
         if (length > block.byteLength) {
-          await unlessAborted(share.take(length - block.byteLength), signal);
+          await unlessAborted(share.take(length - block.byteLength), stop);
           block = enlarged(block, filled, length);
         }
         block.set(taken, filled);
@@ -41,7 +45,9 @@ export async function* inBlocks(
         [block, filled] = [nothing, 0];
         share.giveBack();
       }
+      share.awaits();
     }
+    share.received();
     const last = block;
     block = nothing;
     if (filled > 0) yield last.subarray(0, filled);
