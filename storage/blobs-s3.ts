@@ -63,7 +63,10 @@ export async function openS3Blobs(options: S3Options): Promise<Blobs> {
   return {
     put: async (body, putOptions = {}) => {
       if (putOptions.key !== undefined) assertKey(putOptions.key);
-      return put(store, body, putOptions);
+      const entry = await put(store, body, putOptions);
+      // An object that was damaged comes back under its key.
+      cache?.forget([entry.key]);
+      return entry;
     },
     get: async (key, range) => {
       assertKey(key);

@@ -37,7 +37,8 @@ export interface ByteRange {
 }
 
 /**
- * Immutable objects under fresh keys. Keys are made here, never by a client, and each is put once.
+ * Immutable objects under fresh keys. Keys are made here, never by a client, and each is put once; again only with the
+ * same bytes, when they were damaged.
  * Every method throws ArchiveError: `no-such-blob`, `storage-full`, `storage-unavailable`; `internal` for a bad key.
  */
 export interface Blobs {

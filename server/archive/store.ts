@@ -10,6 +10,7 @@ import { ArchiveError, toArchiveError } from "../errors.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { createOrphans } from "./orphans.ts";
 import { describe, describeLevels, type Identifiers } from "./describe.ts";
+import { createMendHeld } from "./mend-held.ts";
 import { isQuarantined } from "./quarantine-faults.ts";
 import { createKeep } from "./quarantine-keep.ts";
 import { type Keeps, Reading } from "./reading.ts";
@@ -87,6 +88,7 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
   const { duplicates, removedKeepDays } = settings;
   const replaceKeepingDays = duplicates === "replace" ? removedKeepDays : undefined;
   const orphans = createOrphans(blobs, catalog.removals, log);
+  const mendHeld = createMendHeld(blobs, catalog.integrity, log);
   const commits = new CommitQueue({
     commit: (records) => catalog.commit(records, { replaceKeepingDays, describe: describeLevels }),
   });
@@ -126,7 +128,13 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
         if (outcome.status === "committed") return { ...stored, warnings: [...warnings, ...mixed] };
         return { ...stored, warnings: [replacedWarning, ...warnings, ...mixed], replaced: true };
       }
-      await orphans.remove(blobKey);
+      try {
+        const sha256 = reading.sha256();
+        const isStored = outcome.identical && duplicates !== "reject";
+        if (isStored) await mendHeld(identifiers, { blobKey, sha256, metadata: metadataOf(reading) });
+      } finally {
+        await orphans.remove(blobKey);
+      }
       if (duplicates === "reject") throw new ArchiveError("refused-duplicate", refusals.rejected);
       if (outcome.hold) throw new ArchiveError("different-duplicate", `${holdSentence(outcome.hold)} ${refusals.held}`);
       if (!outcome.identical) throw new ArchiveError("different-duplicate", refusals.different);

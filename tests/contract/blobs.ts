@@ -129,6 +129,14 @@ export function blobContract(
       });
     }
 
+    it("reads anew what was damaged and is put under its key again", async () => {
+      const [damaged, right] = [randomBytes(1000), randomBytes(1000)];
+      const key = await stored(blobs, damaged);
+      assert.deepEqual(await blobs.read(key, { offset: 100, length: 10 }), damaged.subarray(100, 110));
+      await blobs.put(inChunks(right), { key });
+      assert.deepEqual(await blobs.read(key, { offset: 100, length: 10 }), right.subarray(100, 110));
+    });
+
     it("tells no hash of an object that was put without", async () => {
       const key = await stored(blobs, randomBytes(10));
       assert.equal((await blobs.stat(key))?.metadata, undefined);

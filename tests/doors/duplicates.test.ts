@@ -1,6 +1,7 @@
 /** DUPLICATES: what happens when UIDs are stored again, in one request and in two, and nothing is lost. */
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { readdir, rm, truncate, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import request from "supertest";
 import { z } from "zod";
@@ -38,6 +39,12 @@ async function start(t: TestContext, policy: string) {
     return toDataSet(JSON.parse(answer.text));
   }
 
+  /** The files of the object store. */
+  async function objectFiles(): Promise<string[]> {
+    const entries = await readdir(server.objectFolder, { recursive: true, withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  }
+
   /** The bytes that are current. */
   async function current({ studyInstanceUid, seriesInstanceUid, sopInstanceUid }: InstanceFile): Promise<Buffer> {
     const path = `/dicom-web/studies/${studyInstanceUid}/series/${seriesInstanceUid}/instances/${sopInstanceUid}`;
@@ -53,10 +60,7 @@ async function start(t: TestContext, policy: string) {
       .changes.map((one) => one.action);
   }
 
-  async function objects(): Promise<number> {
-    const entries = await readdir(server.objectFolder, { recursive: true, withFileTypes: true });
-    return entries.filter((entry) => entry.isFile()).length;
-  }
+  const objects = async () => (await objectFiles()).length;
 
   async function replaced() {
     const { body } = await request(server.url).get("/api/removed").expect(200);
@@ -69,7 +73,7 @@ async function start(t: TestContext, policy: string) {
     return toDataSets(JSON.parse(text))[0];
   }
 
-  return { server, store, current, changes, objects, replaced, study };
+  return { server, store, current, changes, objectFiles, objects, replaced, study };
 }
 
 /** Reason and words of the first failure. */
@@ -98,6 +102,28 @@ describe("DUPLICATES", () => {
     assert.deepEqual(await changes(), ["create", "create"]);
     assert.equal(await objects(), 2);
   });
+
+  for (const policy of ["keep", "replace"]) {
+    it(`${policy}: identical bytes mend the object that is missing, cut short, or known to be damaged`, async (t) => {
+      const { server, store, current, objectFiles } = await start(t, policy);
+      const file = instanceFile();
+      await store(200, file);
+      const [object = ""] = await objectFiles();
+      await rm(object);
+      await store(200, file);
+      assert.deepEqual(await current(file), file.bytes);
+      await truncate(object, 200);
+      await store(200, file);
+      assert.deepEqual(await current(file), file.bytes);
+      await writeFile(object, Buffer.alloc(file.bytes.byteLength, 7));
+      const key = relative(server.objectFolder, object);
+      await server.knex("integrity_fault").insert({ blob_key: key, kind: "wrong-sha256", detail: "It is rotten." });
+      await store(200, file);
+      assert.deepEqual(await current(file), file.bytes);
+      assert.equal((await server.knex("integrity_fault").whereNull("resolved_at")).length, 0);
+      assert.deepEqual(await objectFiles(), [object]);
+    });
+  }
 
   it("reject: identical bytes fail, too", async (t) => {
     const { store, current, changes, objects } = await start(t, "reject");
