@@ -26,6 +26,18 @@ export const namesStudy = `(hold.study_instance_uid = study.study_instance_uid
   or (hold.patient_id = study.patient_id
     and (hold.issuer_of_patient_id is null or hold.issuer_of_patient_id = study.issuer_of_patient_id)))`;
 
+/**
+ * Holds on patients, with the studies in which instances say that they are that patient's while the study is another's
+ * (storage/catalog-conflicts.ts): images that came under a wrong study are protected where they are.
+ */
+const heldByInstances = `from conflict as said
+  join hold on hold.patient_id = said.instance_value and said.attribute = 'PatientID'`;
+
+/** Ids of studies that a hold which meets `condition` protects for what their instances say. */
+export function saidToBeHeld(condition: string): string {
+  return `(select said.study_id ${heldByInstances} where ${condition})`;
+}
+
 /** A hold, as far as a refusal names it. */
 export interface HoldName {
   readonly id: number;
@@ -52,6 +64,13 @@ export async function holdOn(knex: Knex, thing: HeldThing, read?: ReadStudyMatch
     .orderBy("hold.id")
     .first({ id: "hold.id", reason: "hold.reason", until: "hold.until" });
   if (named) return named;
+  if ("studyId" in thing) {
+    const said: { readonly rows: readonly HoldName[] } = await knex.raw(
+      `select hold.id, reason, until ${heldByInstances} where said.study_id = ? and ${inForce} order by hold.id limit 1`,
+      [thing.studyId],
+    );
+    if (said.rows[0]) return said.rows[0];
+  }
   for (const { query, ...hold } of await queryHolds(knex)) {
     const found: unknown = await restricted(studies(), heldByQuery(query, read)).first(knex.raw("1"));
     if (found !== undefined) return hold;
@@ -88,6 +107,7 @@ export async function heldSql(knex: Knex, read?: ReadStudyMatch): Promise<Sql> {
   const { text, bindings } = any([
     { text: listed("study_instance_uid"), bindings: [] },
     { text: ofPatient, bindings: [] },
+    { text: `study.id in ${saidToBeHeld(inForce)}`, bindings: [] },
     ...(await queryHolds(knex)).map(({ query }) => heldByQuery(query, read)),
   ]);
   return { text: `(${text} is true)`, bindings };

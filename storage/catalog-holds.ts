@@ -1,14 +1,25 @@
 /** Holds: studies of which nothing is removed, as long as they are in force. */
 import type { Knex } from "knex";
 import { ArchiveError } from "../server/errors.ts";
-import { heldByQuery, holdOn, holdSentence, inForce, namesStudy, type ReadStudyMatch } from "./catalog-held.ts";
+import {
+  heldByQuery,
+  holdOn,
+  holdSentence,
+  inForce,
+  namesStudy,
+  type ReadStudyMatch,
+  saidToBeHeld,
+} from "./catalog-held.ts";
 import { restricted } from "./catalog-where.ts";
 import { databaseError } from "./database-error.ts";
 
 /** What a hold protects: a study, a patient, or what a search for studies finds, now and later. */
 export type HoldTarget =
   | { readonly studyInstanceUid: string }
-  /** Without issuer: the studies of that Patient ID, whatever the issuer. */
+  /**
+   * Without issuer: the studies of that Patient ID, whatever the issuer. In both cases also studies of other patients in
+   * which instances have that Patient ID.
+   */
   | { readonly patientId: string; readonly issuerOfPatientId?: string | undefined }
   | { readonly query: string };
 
@@ -145,7 +156,10 @@ async function releaseHold(knex: Knex, id: number): Promise<boolean> {
 async function countStudies(knex: Knex, { id, query }: Hold, readMatch?: ReadStudyMatch): Promise<number> {
   const studies =
     query === null
-      ? knex("study").joinRaw(`join hold on hold.id = ? and ${namesStudy}`, [id])
+      ? knex("study").joinRaw(
+          `join hold on hold.id = ? and (${namesStudy} or study.id in ${saidToBeHeld("hold.id = ?")})`,
+          [id, id],
+        )
       : restricted(knex("study"), heldByQuery(query, readMatch));
   const counted: { count: number } | undefined = await studies.first(knex.raw("count(*) as count"));
   return counted?.count ?? 0;

@@ -36,7 +36,11 @@ export const holdRequest = z
       .refine(isUid, uidRule)
       .optional()
       .describe("Study to be protected; this, patientId or query is needed, and one of them alone."),
-    patientId: line(256).optional().describe("Patient ID (0010,0020) of the patient whose studies are protected."),
+    patientId: line(256)
+      .optional()
+      .describe(
+        "Patient ID (0010,0020) of the patient whose studies are protected, with other studies in which instances have it.",
+      ),
     issuerOfPatientId: line(256)
       .optional()
       .describe("Issuer of Patient ID (0010,0021) of that patient; absent: whatever the issuer."),

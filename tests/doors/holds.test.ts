@@ -73,6 +73,20 @@ describe("/api/holds", () => {
     await remove(study(early)).expect(204);
   });
 
+  it("protects a patient's images that came into a study of another patient", async () => {
+    const study1 = await stored({ PatientID: "OTHER-1" });
+    const misfiled = await stored({ PatientID: "HELD-MISFILED", StudyInstanceUID: study1.studyInstanceUid });
+    const { body: hold } = await place({ patientId: "HELD-MISFILED" }).expect(201);
+    assert.equal(hold.studies, 1);
+    const { body } = await remove(instance(misfiled)).expect(409);
+    assert.match(body.detail, new RegExp(`^Hold ${hold.id} `));
+    await remove(study(study1)).expect(409);
+    await release(hold.id).expect(204);
+    await remove(instance(misfiled)).expect(204);
+    await place({ patientId: "HELD-MISFILED" }).expect(201);
+    await remove(study(study1)).expect(204);
+  });
+
   it("protects what a query finds: by the study, or by one of its series", async () => {
     const held = await stored({ AccessionNumber: "ACC-77", Modality: "US", InstitutionName: "North" });
     const other = await stored({ AccessionNumber: "ACC-88", Modality: "US", InstitutionName: "South" });

@@ -181,6 +181,17 @@ describe("/api/retention", () => {
     assert.equal((await dryRun(byStorage.id).expect(200)).body.removed.studies, 3);
   });
 
+  it("leaves a study with images of a patient who is held, though it is another's", async () => {
+    const other = await stored(40, { PatientID: "OTHER" });
+    await stored(40, { PatientID: "HELD", StudyInstanceUID: other.studyInstanceUid });
+    await request(server.url).post("/api/holds").send({ patientId: "HELD", reason: "R" }).expect(201);
+    const id = await enabled();
+    const { body: dry } = await dryRun(id).expect(200);
+    assert.deepEqual([dry.due.studies, dry.held.studies, dry.heldStudies.length], [1, 1, 1]);
+    await run();
+    assert.deepEqual(await left(), uids(other));
+  });
+
   it("leaves what a hold protects, and says by which", async () => {
     const [held, free] = [await stored(40, { PatientID: "HELD" }), await stored(40)];
     const id = await enabled();
