@@ -1,6 +1,7 @@
 /** /api/quarantine: files that could not be stored for what is in them. */
 import { z } from "zod";
 import { type QuarantineFilter, quarantineReasons } from "../archive/quarantine.ts";
+import { ArchiveError } from "../errors.ts";
 import type { PurgedAnswer, QuarantineAnswer, QuarantinedAnswer, RetriedAnswer } from "./answers-quarantine.ts";
 import { jsonReply, nextOf } from "./json-reply.ts";
 import { pageLimit, position } from "./query-parameters.ts";
@@ -83,8 +84,13 @@ export async function purgeQuarantined({ archive, params }: Request<QuarantinePa
   return { status: 204 };
 }
 
-/** DELETE /api/quarantine: every file that the query names. */
+/** DELETE /api/quarantine: every file that the query names. A parameter that would be passed over would purge more. */
 export async function purgeQuarantine({ archive, query }: Request<object>): Promise<Reply> {
+  const names = quarantineFilter.map(({ name }) => name);
+  const unknown = [...query.keys()].find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw new ArchiveError("invalid-query", `${unknown} is none of what names files to purge: ${names.join(", ")}.`);
+  }
   const answer: PurgedAnswer = { purged: await archive.quarantine.purgeAll(filterOf(query)) };
   return jsonReply(200, answer);
 }

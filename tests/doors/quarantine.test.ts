@@ -211,6 +211,9 @@ describe("/api/quarantine", () => {
     const purge = (query: string) => request(server.url).delete(`/api/quarantine?${query}`).expect(200);
     assert.deepEqual((await purge("olderThan=2020-01-01T00:00:00Z")).body, { purged: 0 });
     assert.deepEqual((await purge("reason=not-dicom")).body, { purged: 2 });
+    for (const query of ["older=2020-01-01T00:00:00Z", "limit=1", "reason=not-dicom&id=1", "olderThan="]) {
+      await request(server.url).delete(`/api/quarantine?${query}`).expect(400);
+    }
     const [one] = (await list(server)).files;
     await request(server.url).delete(`/api/quarantine/${one?.id}`).expect(204);
     await request(server.url).delete(`/api/quarantine/${one?.id}`).expect(404);
