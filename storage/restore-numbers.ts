@@ -1,4 +1,4 @@
-/** After a restore: numbers that clients may know from after the backup are not given again. */
+/** After a restore: numbers that clients may know from after the backup are not given again, and no time has passed. */
 import type { Knex } from "knex";
 import { databaseError } from "./database-error.ts";
 
@@ -25,4 +25,15 @@ export async function skipNumbers(trx: Knex.Transaction): Promise<void> {
       await trx.raw("select setval(?, nextval(?) + ?)", [sequence, sequence, idsSkipped]);
     }
   });
+}
+
+/**
+ * What could be restored at the moment of the backup can be for as long as then: the first sweep would purge it otherwise,
+ * though it may be what the restore is made for. @throws ArchiveError `database-unavailable`
+ */
+export async function keepRemovals(trx: Knex.Transaction, takenAt: Date): Promise<void> {
+  const kept_until = trx.raw("kept_until + greatest(now() - ?::timestamptz, interval '0')", [takenAt.toISOString()]);
+  await databaseError(
+    async () => void (await trx("removal").whereRaw("kept_until > ?", [takenAt]).update({ kept_until })),
+  );
 }

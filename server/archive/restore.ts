@@ -5,7 +5,7 @@ import { becomeCopy, type BackupLine, beginLine } from "../../storage/catalog-ba
 import { createIntegrityCatalog } from "../../storage/catalog-integrity.ts";
 import { heldAt } from "../../storage/catalog-objects.ts";
 import { restoreRows } from "../../storage/database-restore.ts";
-import { skipNumbers } from "../../storage/restore-numbers.ts";
+import { keepRemovals, skipNumbers } from "../../storage/restore-numbers.ts";
 import { finishRestore, noteObjects, readRestoreState } from "../../storage/restore-state.ts";
 import { ArchiveError } from "../errors.ts";
 import { faultsNamed, type Manifest } from "./backup-layout.ts";
@@ -73,6 +73,7 @@ export async function restoreBackup(into: RestoreInto, request: RestoreRequestOf
   await knex.transaction(async (trx) => {
     await createIntegrityCatalog(trx).noteRestored();
     await skipNumbers(trx);
+    await keepRemovals(trx, new Date(manifest.takenAt));
     if (request.isCopy === true) await becomeCopy(trx);
     else await beginLine(trx, originsOf(manifest));
     await finishRestore(trx);

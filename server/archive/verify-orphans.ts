@@ -3,6 +3,7 @@ import { type BlobEntry, type Blobs, freshKey } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import type { NewFault } from "../../storage/catalog-integrity.ts";
 import { reindexLock } from "./reindex.ts";
+import { ArchiveError } from "../errors.ts";
 import { createAdopt } from "./verify-adopt.ts";
 
 /**
@@ -44,6 +45,9 @@ export type LookAtStrangers = (entries: readonly BlobEntry[]) => Promise<Strange
 /** Milliseconds by which a moment may be off: stores tell whole seconds. */
 const clockTolerance = 2000;
 
+/** When more objects have no row than there are rows, and so many at least, the database is another one. */
+const enoughToDoubt = 100;
+
 /** Keys of instances; others begin with the name of their area. */
 const isInstanceKey = /^[0-9a-f]{2}\//;
 
@@ -66,6 +70,16 @@ export async function createOrphanLook(
   const oldBefore = storeNow - graceHours * 3600_000;
   /** By the clock of the store: of whatever came later this catalog has a row, or nobody was told that it is stored. */
   const knownFrom = since.getTime() + storeNow - now.getTime() + clockTolerance;
+
+  const held = repair === "remove" ? await integrity.countHeld() : Infinity;
+
+  /** Before any of them goes. @throws ArchiveError `storage-unavailable` */
+  const refuseOtherDatabase = (strangers: readonly BlobEntry[]) => {
+    const going = strangers.filter((entry) => entry.modifiedAt.getTime() <= oldBefore && isUnacknowledged(entry));
+    if (counts.listed + going.length <= Math.max(held, enoughToDoubt)) return;
+    const sentence = `More objects have no row than the database has rows (${held}): is it that of this store? Nothing further is removed.`;
+    throw new ArchiveError("storage-unavailable", sentence);
+  };
 
   const remove = async ({ key }: BlobEntry): Promise<undefined> => {
     await removals.sweepLater([key], keepHours);
@@ -100,6 +114,7 @@ export async function createOrphanLook(
   return async (entries) => {
     const unknown = new Set(await integrity.unknownKeys(entries.map(({ key }) => key)));
     const strangers = entries.filter(({ key }) => unknown.has(key));
+    if (repair === "remove") refuseOtherDatabase(strangers);
     const [young, orphans]: [string[], NewFault[]] = [[], []];
     for (const entry of strangers) {
       const isOld = entry.modifiedAt.getTime() <= oldBefore;

@@ -107,6 +107,28 @@ describe("a restored archive", () => {
     assert.equal(await knex.schema.hasTable("restore_state"), false);
   });
 
+  it("keeps what could be restored at the backup for as long as then", async (t) => {
+    const source = await freshArchive(t);
+    const target = await openFileBlobs({ folder: await freshFolder(t) });
+    for (let count = 0; count < 2; count += 1) {
+      const { studyInstanceUid } = await storeOne(source);
+      await source.archive.remove({ studyInstanceUid: parseUid(studyInstanceUid) });
+    }
+    await source.knex("removal").where("id", 1).update({ kept_until: "2026-01-01" });
+    await backUp(source, target);
+    const { knex } = await restored(t, target, undefined);
+    const until = async (from: typeof knex): Promise<readonly Date[]> =>
+      from("removal").orderBy("id").pluck("kept_until");
+    const [[over, kept], [overNow, keptNow]] = [await until(source.knex), await until(knex)];
+    assert.ok(over && overNow && kept && keptNow);
+    assert.deepEqual(overNow, over);
+    const [{ restored_at: restoredAt } = {}] = await knex("archive_state").select("restored_at");
+    const [taken] = await describeSnapshots(target);
+    const passed = restoredAt.getTime() - Date.parse(taken?.takenAt ?? "");
+    assert.ok(Math.abs(keptNow.getTime() - kept.getTime() - passed) <= 2, "but for what rounding takes");
+    assert.ok(passed > 2);
+  });
+
   it("is an archive of its own as a copy, which tells nobody and removes nothing", async (t) => {
     const source = await freshArchive(t);
     const target = await openFileBlobs({ folder: await freshFolder(t) });

@@ -12,7 +12,7 @@ import { freshKey } from "../../storage/blobs.ts";
 import { createCatalog } from "../../storage/catalog.ts";
 import { createVerify } from "../../server/archive/verify.ts";
 import { catalogRecord } from "../support/records.ts";
-import { counted, verifications, verified } from "./verifications.ts";
+import { bodyOf, counted, verifications, verified } from "./verifications.ts";
 
 async function openFiles(t: TestContext) {
   const folder = await mkdtemp(path.join(tmpdir(), "noctis-verify-"));
@@ -79,6 +79,16 @@ describe("verification on files", () => {
     await assert.rejects(verify(), { code: "storage-unavailable", message: /is it the right one/ });
     assert.deepEqual(await catalog.integrity.countFaults(), new Map());
     assert.equal(await catalog.integrity.countHeld(), 120);
+  });
+
+  it("removes nothing from the store of another database", async (t) => {
+    const { blobs } = await openFiles(t);
+    const { store, verify, knex } = await verified(t, blobs);
+    await store();
+    for (let count = 0; count < 120; count += 1) await blobs.put(bodyOf(Buffer.from("of another archive")));
+    const removing = { repair: "remove", graceHours: 0 } as const;
+    await assert.rejects(verify(removing), { code: "storage-unavailable", message: /is it that of this store/ });
+    assert.deepEqual(await knex("sweep"), []);
   });
 
   it("holds a bounded number of 20,000 rows at a time", async (t) => {

@@ -90,7 +90,7 @@ async function* chunked(bytes: Buffer) {
 /** Every row of every table that a backup holds, as text, but for `except`. */
 export async function everyRow(
   knex: Knex,
-  except: readonly string[] = ["archive_state", "backup_source", "change_counter", "retention_run"],
+  except: readonly string[] = ["archive_state", "backup_source", "change_counter", "removal", "retention_run"],
 ) {
   const { rows: tables }: { rows: { name: string }[] } = await knex.raw(
     `select relname as name from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace
