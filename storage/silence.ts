@@ -6,7 +6,8 @@ import type { Client } from "pg";
 interface Statement {
   /** Names the connection. */
   readonly __knexUid: string;
-  readonly __knexQueryUid: string;
+  /** Names the statement. BEGIN, COMMIT and ROLLBACK have none, and Knex tells nothing of their end: the connection does. */
+  readonly __knexQueryUid?: string | undefined;
   /** Names the transaction, when it is in one. */
   readonly __knexTxId?: string | undefined;
   readonly sql: string;
@@ -32,16 +33,21 @@ export function createSilenceWatch(limit: number): SilenceWatch {
   const begin = ({ __knexUid, __knexQueryUid, __knexTxId = "", sql }: Statement) => {
     if (takesLimitAway.test(sql)) unlimited.add(__knexTxId);
     if (unlimited.has(__knexTxId)) return;
+    const name = __knexQueryUid ?? __knexUid;
     const end = () => {
-      waiting.delete(__knexQueryUid);
+      waiting.delete(name);
       // Under a statement, this destroys the socket: whoever waits for the answer is told.
       void clients.get(__knexUid)?.end();
     };
-    waiting.set(__knexQueryUid, setTimeout(end, limit).unref());
+    done(name);
+    waiting.set(name, setTimeout(end, limit).unref());
   };
-  const done = ({ __knexQueryUid }: Statement) => {
-    clearTimeout(waiting.get(__knexQueryUid));
-    waiting.delete(__knexQueryUid);
+  const done = (name: string) => {
+    clearTimeout(waiting.get(name));
+    waiting.delete(name);
+  };
+  const ended = ({ __knexQueryUid }: Statement) => {
+    if (__knexQueryUid !== undefined) done(__knexQueryUid);
   };
 
   return {
@@ -49,12 +55,16 @@ export function createSilenceWatch(limit: number): SilenceWatch {
       if (!("__knexUid" in client) || typeof client.__knexUid !== "string") return;
       const uid = client.__knexUid;
       clients.set(uid, client);
-      client.once("end", () => clients.delete(uid));
+      client.on("drain", () => done(uid));
+      client.once("end", () => {
+        done(uid);
+        clients.delete(uid);
+      });
     },
     start: (knex) => {
       knex.on("query", begin);
-      knex.on("query-response", (_response: unknown, statement: Statement) => done(statement));
-      knex.on("query-error", (_error: unknown, statement: Statement) => done(statement));
+      knex.on("query-response", (_response: unknown, statement: Statement) => ended(statement));
+      knex.on("query-error", (_error: unknown, statement: Statement) => ended(statement));
     },
   };
 }

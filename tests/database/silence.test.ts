@@ -4,6 +4,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, it, type TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Knex } from "knex";
 import { createArchive } from "../../server/archive/archive.ts";
 import { createLog } from "../../server/log.ts";
 import { openFileBlobs } from "../../storage/blobs-file.ts";
@@ -67,6 +69,40 @@ describe("a database that is silent", () => {
     assert.equal((await store()).status, "stored");
     assert.equal((await keys()).length, 2, "those that are stored");
     assert.deepEqual(await knex("sweep"), []);
+  });
+
+  it("lets transactions and connections live that are silent because nobody asks them", async (t) => {
+    const database = await testDatabase();
+    const warnings: string[] = [];
+    const log = { ...createLog("silent"), warn: (_fields: object, message: string) => void warnings.push(message) };
+    const knex = await connectDatabase({
+      url: database.url,
+      statementTimeout: 100,
+      silenceTimeout: 50,
+      poolSize: 2,
+      log,
+    });
+    t.after(async () => {
+      await knex.destroy();
+      await database.drop();
+    });
+    const pidOf = async (on: Knex) => {
+      const { rows }: { rows: { pid: number }[] } = await on.raw("select pg_backend_pid() as pid");
+      return rows[0]?.pid;
+    };
+    const pid = await knex.transaction(async (trx) => {
+      const first = await pidOf(trx);
+      await sleep(400);
+      assert.equal(await pidOf(trx), first);
+      return first;
+    });
+    await knex.transaction(async (trx) => {
+      await trx.raw("set local statement_timeout = 0");
+      await trx.raw("select pg_sleep(0.4)");
+    });
+    await sleep(400);
+    assert.equal(await pidOf(knex), pid, "the connection is the same");
+    assert.deepEqual(warnings, []);
   });
 
   it("leaves an object whose commit was not confirmed to the sweep, which finds it in use", async (t) => {
