@@ -36,7 +36,7 @@ export const ruleRequest = z.strictObject({
     .default("")
     .describe(
       "Query of a search, as in its URL: which studies the rule means; with attributes of series, those of which " +
-        "every series has them.",
+        "every series has them. ModalitiesInStudy finds studies with other modalities, too; Modality does not.",
     ),
   all: z.boolean().default(false).describe("True when an empty match is meant: every study."),
   ageBy: z

@@ -123,6 +123,16 @@ describe("the catalog", () => {
     assert.deepEqual(seen, expected);
   });
 
+  it("finds what has a SOP Instance UID by an index, also among what was removed: every duplicate asks for it", async () => {
+    await database.knex.transaction(async (trx) => {
+      await trx.raw("set local enable_seqscan = off");
+      for (const table of ["instance", "removed_instance", "non_patient_instance"]) {
+        const plan = await trx.raw(`explain select 1 from ${table} where sop_instance_uid = any (?)`, [["1.1", "1.2"]]);
+        assert.doesNotMatch(JSON.stringify(plan.rows), /Seq Scan/, table);
+      }
+    });
+  });
+
   it("says that the database does not answer, in our words", async () => {
     const gone = await testDatabase();
     const knex = await connectDatabase({ url: gone.url });
