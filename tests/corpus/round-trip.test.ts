@@ -7,6 +7,7 @@ import path from "node:path";
 import { after, before, describe, it } from "node:test";
 import { readMultipart } from "../../server/http/multipart-reader.ts";
 import { parseMediaType } from "../../server/http/media-type.ts";
+import { atOnce } from "../support/at-once.ts";
 import { requirement } from "../support/require.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 import { differences } from "./compare-json.ts";
@@ -70,7 +71,7 @@ describe("every readable file of the corpus", requirement("corpus", "dcmtk"), ()
   it("has the metadata that DCMTK reads", async (t) => {
     const faults: string[] = [];
     let withoutText = 0;
-    for (const { file, url } of stored) {
+    await atOnce(stored, async ({ file, url }) => {
       const response = await fetch(`${url}/metadata`);
       const [metadata] = jsonModel.array().parse(await response.json());
       const reference = await readByDcmtk(file.path, folder).catch((error) => assert.fail(`${file.name}: ${error}`));
@@ -78,7 +79,7 @@ describe("every readable file of the corpus", requirement("corpus", "dcmtk"), ()
       const found = await differences(metadata ?? {}, reference, fetchBytes);
       const unexplained = found.filter((fault) => !readOtherwise[file.name]?.test(fault));
       faults.push(...unexplained.map((fault) => `${file.name}: ${fault}`));
-    }
+    });
     t.diagnostic(`${stored.length} compared; of ${withoutText} DCMTK cannot convert the text, which was left out`);
     assert.deepEqual(faults, []);
   });
