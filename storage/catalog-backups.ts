@@ -63,6 +63,8 @@ export interface BackupCatalog {
   latest(limit: number): Promise<readonly BackupRun[]>;
   /** The latest that made a snapshot. */
   latestSuccess(): Promise<BackupRun | undefined>;
+  /** Whether one of those that are remembered made a snapshot by itself, where the settings say. */
+  hasScheduled(): Promise<boolean>;
 }
 
 /** Runs that are remembered. */
@@ -130,6 +132,12 @@ export function createBackupCatalog(knex: Knex): BackupCatalog {
           });
       }),
     latest: (limit) => databaseError(() => latest(limit)),
+    hasScheduled: () =>
+      databaseError(async () => {
+        const made = knex("backup_run").where("cause", "schedule").whereIn("outcome", ["complete", "with-faults"]);
+        const found: unknown = await made.first("id");
+        return found !== undefined;
+      }),
     latestSuccess: () =>
       databaseError(async () => {
         const row: BackupRun | undefined = await knex("backup_run")

@@ -77,6 +77,7 @@ export function createBackUp(
     const { signal, onStart, onObjects = () => undefined } = request;
     const source = await backups.source();
     await refuseForeign(target, source);
+    if (request.cause === "schedule" && (await backups.hasScheduled())) await refuseEmpty(target);
     const done: { manifest?: Manifest; copied?: Copied } = {};
     await withoutSweep(async () => {
       const { name, takenAt, dumped } = await dumpAll(await backups.openSnapshot(), target, signal);
@@ -175,6 +176,15 @@ async function refuseForeign(target: Blobs, source: BackupSource): Promise<void>
       : "later backups of the archive that this one was restored from";
     throw new ArchiveError("backup-of-other", `The target holds ${whose}: name a folder or a bucket of its own.`);
   }
+}
+
+/** A disk that is not mounted leaves its folder, and what fills it then is on another disk. */
+async function refuseEmpty(target: Blobs): Promise<void> {
+  const snapshots = await listSnapshots(target);
+  if (snapshots.some(({ manifest }) => manifest !== undefined)) return;
+  const sentence =
+    "The target has no backup, though some were made: is its disk mounted? The first one in a new target is made by noctis backup.";
+  throw new ArchiveError("storage-unavailable", sentence);
 }
 
 function totalsOf({ snapshot, tables, objects }: Manifest) {

@@ -247,6 +247,20 @@ describe("a backup", () => {
     }
   });
 
+  it("is not made by itself where the earlier ones are gone: their disk may not be mounted", async (t) => {
+    const source = await freshArchive(t);
+    await storeOne(source);
+    const [target, other] = [await openFileBlobs({ folder: await freshFolder(t) }), await freshFolder(t)];
+    await backUp(source, target, signal, "schedule");
+    await backUp(source, target, signal, "schedule");
+    const unmounted = await openFileBlobs({ folder: other });
+    const refused = { code: "storage-unavailable", message: /is its disk mounted/ };
+    await assert.rejects(backUp(source, unmounted, signal, "schedule"), refused);
+    assert.deepEqual(await keysOf(unmounted), []);
+    await backUp(source, unmounted, signal, "command");
+    await backUp(source, unmounted, signal, "schedule");
+  });
+
   it("is refused where somebody works, or where another archive has its own", async (t) => {
     const source = await freshArchive(t);
     const folder = await freshFolder(t);

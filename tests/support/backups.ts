@@ -12,6 +12,7 @@ import { createLog } from "../../server/log.ts";
 import { openFileBlobs } from "../../storage/blobs-file.ts";
 import type { Blobs } from "../../storage/blobs.ts";
 import { type Catalog, createCatalog } from "../../storage/catalog.ts";
+import type { BackupCause } from "../../storage/catalog-backups.ts";
 import { connectDatabase } from "../../storage/database.ts";
 import { unsavedTables } from "../../storage/database-dump.ts";
 import { instanceFile } from "./instances.ts";
@@ -66,10 +67,11 @@ export function backUp(
   { blobs, catalog }: Pick<TestArchive, "blobs" | "catalog">,
   target: Blobs,
   signal: AbortSignal = new AbortController().signal,
+  cause: BackupCause = "command",
 ) {
   const openTarget = async () => ({ ...target, close: async () => undefined });
   const make = createBackUp(blobs, catalog, createLog("silent"));
-  return make({ openTarget, keep: parseKeepRule("7d4w12m"), cause: "command", signal });
+  return make({ openTarget, keep: parseKeepRule("7d4w12m"), cause, signal });
 }
 
 /** Stores an instance; gives its UIDs. */
