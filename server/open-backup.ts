@@ -1,5 +1,5 @@
 /** Opens the place of backups: a folder, or a bucket. */
-import { stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { openFileBlobs } from "../storage/blobs-file.ts";
 import { openS3Blobs } from "../storage/blobs-s3.ts";
@@ -17,14 +17,17 @@ import type { Log } from "./log.ts";
 export async function openBackupTarget(config: Config, log: Log, target = config.BACKUP_TO): Promise<Blobs> {
   if (target === undefined) throw unusable("It is not said where backups are: set BACKUP_TO, or name the target.");
   if (target.startsWith("s3:")) return openBucket(config, log, bucketOf(target));
-  const folder = path.resolve(target);
-  for (const own of ["objects", "postgres"].map((name) => path.join(config.DATA_DIR, name))) {
-    if (folder === own || folder.startsWith(`${own}${path.sep}`)) {
-      throw unusable("The target of the backup lies among the data of the archive: name another folder.");
-    }
+  const folder = await realpath(target).catch(() => undefined);
+  if (folder === undefined || !(await stat(folder)).isDirectory()) {
+    throw unusable("The place of the backup is no folder that exists: make it first, or mount its disk.");
   }
-  if ((await stat(folder).catch(() => undefined))?.isDirectory() !== true) {
-    throw unusable("The target of the backup is no folder that exists: make it first, or mount its disk.");
+  for (const own of [config.DATA_DIR, ...["objects", "postgres"].map((name) => path.join(config.DATA_DIR, name))]) {
+    // Under its real name: a link leads to the same data.
+    const real = await realpath(own).catch(() => path.resolve(own));
+    const isWithin = own !== config.DATA_DIR && folder.startsWith(`${real}${path.sep}`);
+    if (folder === real || isWithin) {
+      throw unusable("The place of the backup lies among the data of the archive (DATA_DIR): name another folder.");
+    }
   }
   return onTarget(() => openFileBlobs({ folder }));
 }

@@ -45,6 +45,9 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
 async function open(config: Config, log: Log, opened: Closing[]): Promise<string> {
   const { archive, withLock, close } = await openArchive(config, log);
   opened.push(close);
+  if (await archive.integrity.isCatalogLost()) {
+    log.error({}, `the database is new, but the object store holds instances: ${lostCatalog}`);
+  }
   const activity = new Activity();
   const background = startBackground(backgroundTasks(archive, config, log, activity), withLock, log);
   opened.push(() => background.stop(config.STOP_TIMEOUT));
@@ -64,6 +67,9 @@ async function open(config: Config, log: Log, opened: Closing[]): Promise<string
   };
   return listen(handleCounted, config, opened);
 }
+
+/** What to do about it. */
+const lostCatalog = "restore a backup (noctis restore), run noctis reindex, or correct the settings";
 
 /** Whether a request wants images. Health, the viewer's files and the feeds of changes are asked for all the time. */
 function isWork(target = ""): boolean {

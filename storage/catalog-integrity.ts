@@ -4,6 +4,7 @@ import {
   heldAt,
   heldBySopInstance,
   heldInRange,
+  holdsNothing,
   type HeldObject,
   heldOfStudy,
   isHeld,
@@ -117,6 +118,8 @@ export interface IntegrityCatalog {
   knowsSince(): Promise<{ readonly since: Date; readonly now: Date }>;
   /** Notes that the catalog was put back from a backup, or rebuilt: it may lack what was acknowledged before now. */
   noteRestored(): Promise<void>;
+  /** Whether no row names an object, and none ever has: the database is new. */
+  holdsNothing(): Promise<boolean>;
   /** How many rows name objects, about. */
   countHeld(): Promise<number>;
   /** See `catalog-objects.ts`. */
@@ -156,6 +159,7 @@ export function createIntegrityCatalog(knex: Knex): IntegrityCatalog {
     noteRestored: () =>
       databaseError(async () => void (await knex("archive_state").update({ restored_at: knex.fn.now() }))),
     countHeld: () => databaseError(() => countHeld(knex)),
+    holdsNothing: () => databaseError(() => holdsNothing(knex)),
     heldInRange: (range) => databaseError(() => heldInRange(knex, range)),
     heldAt: (keys) => databaseError(() => heldAt(knex, keys)),
     heldBySopInstance: (uids) => databaseError(() => heldBySopInstance(knex, uids)),

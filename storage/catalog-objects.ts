@@ -111,6 +111,14 @@ export async function heldOfStudy(knex: Knex, study: string, after: string, limi
   return rows;
 }
 
+/** Whether no row names an object, and none ever has: the database is new. */
+export async function holdsNothing(knex: Knex): Promise<boolean> {
+  const tables = ["change", ...listed.map(([table]) => table)];
+  const any = tables.map((table) => `exists (select 1 from ${table})`).join(" or ");
+  const { rows }: { rows: { any: boolean }[] } = await knex.raw(`select ${any} as any`);
+  return rows[0]?.any === false;
+}
+
 /** Every object that a row names, each once, in the order of its key: `key`, `sha256` in hexadecimal, `bytes`. */
 export function everyHeldSql(): string {
   const each = listed.map(

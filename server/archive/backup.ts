@@ -1,6 +1,6 @@
 /** Backup: a consistent copy of the archive in another place, which the next one adds to. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Blobs } from "../../storage/blobs.ts";
+import { type Blobs, freshKey } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import type { BackupCause, BackupResult, BackupSource } from "../../storage/catalog-backups.ts";
 import type { DatabaseSnapshot } from "../../storage/database-dump.ts";
@@ -9,13 +9,13 @@ import { version } from "../version.ts";
 import { type Copied, copyMissing, type OnObjects } from "./backup-copy.ts";
 import { type Dumped, dumpDatabase } from "./backup-dump.ts";
 import type { KeepRule } from "./backup-keep.ts";
-import { type Manifest, manifestFile, snapshotName } from "./backup-layout.ts";
+import { type Manifest, manifestFile, objectsRoot, snapshotName } from "./backup-layout.ts";
 import { isOfLivingOriginal } from "./backup-lines.ts";
 import { readFolders } from "./backup-lists.ts";
 import { type TargetLock, withTargetLock } from "./backup-lock.ts";
 import { prune, type Pruned } from "./backup-prune.ts";
 import { listSnapshots, readManifest } from "./backup-snapshots.ts";
-import { isDamage, onceOpen, putWhole } from "./backup-target.ts";
+import { isDamage, onceOpen, onTarget, putWhole } from "./backup-target.ts";
 import type { StoreLog } from "./store.ts";
 import { sweepLock } from "./sweep.ts";
 
@@ -115,7 +115,10 @@ export function createBackUp(
   }
 
   async function make(request: BackupRequest): Promise<BackupReport> {
-    return onceOpen(await request.openTarget(), (target) => makeAt(request, target));
+    return onceOpen(await request.openTarget(), async (target) => {
+      await refuseItself(blobs, target);
+      return makeAt(request, target);
+    });
   }
 
   /**
@@ -155,6 +158,28 @@ async function dumpAll(
   } finally {
     await database.close();
   }
+}
+
+/**
+ * What the target removes must not be what the archive has, however they are reached: by a link, another mount, another
+ * address of the same bucket. A new object of the archive must not be seen in the target.
+ */
+async function refuseItself(blobs: Blobs, target: Blobs): Promise<void> {
+  const { key } = await blobs.put(singleByte(), { key: freshKey("spool") });
+  try {
+    const found = await onTarget(() => Promise.all([target.stat(key), target.stat(`${objectsRoot}${key}`)]));
+    if (found.every((entry) => entry === undefined)) return;
+    throw new ArchiveError(
+      "storage-unavailable",
+      "The target of the backup is the archive itself: name another place.",
+    );
+  } finally {
+    await blobs.remove([key]);
+  }
+}
+
+async function* singleByte(): AsyncGenerator<Uint8Array> {
+  yield Buffer.of(0);
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Catalog } from "../../storage/catalog.ts";
 import type { Fault, FaultKind, FaultPage, IntegrityRun } from "../../storage/catalog-integrity.ts";
 import type { Uid } from "../dicom/uid.ts";
 import type { Backups } from "./backups.ts";
+import { isInstanceKey } from "./reindex.ts";
 import { type BackgroundVerifySettings, createBackgroundVerify, type Quiet } from "./verify-background.ts";
 import {
   createVerify,
@@ -44,6 +45,11 @@ export interface Integrity {
   bringBack(signal: AbortSignal): Promise<number>;
   /** Verifies the instances of one study. @throws ArchiveError `no-such-study` */
   verifyStudy(studyInstanceUid: Uid, request: VerifyStudyRequest): Promise<VerifyReport>;
+  /**
+   * Whether the object store has instances and the database is new: it was lost, or the settings name another one.
+   * @throws ArchiveError when the store or the database does not work
+   */
+  isCatalogLost(): Promise<boolean>;
   status(): Promise<IntegrityStatus>;
   /** What was found, in the order in which it was first seen. */
   faults(page: FaultPage): Promise<readonly Fault[]>;
@@ -87,6 +93,11 @@ export function createIntegrity(
         count += back.length;
       }
       return count;
+    },
+    isCatalogLost: async () => {
+      if (!(await integrity.holdsNothing())) return false;
+      for await (const { key } of blobs.list()) if (isInstanceKey(key)) return integrity.holdsNothing();
+      return false;
     },
     status: async () => {
       const [background, lastFinished, command, faults] = await Promise.all([

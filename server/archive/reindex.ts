@@ -50,8 +50,10 @@ const listedAtOnce = 1000;
 /** Objects that are committed in one transaction. */
 const batchSize = 64;
 
-/** Keys of instances: the objects of other areas (`spool/`, `quarantine/`) are not instances of the archive. */
-const instanceKey = /^[0-9a-f]{2}\//;
+/** Whether a key is that of an instance: the objects of other areas (`spool/`, `quarantine/`) are none of the archive. */
+export function isInstanceKey(key: string): boolean {
+  return /^[0-9a-f]{2}\//.test(key);
+}
 
 /** Makes the use case; it gives nothing when another reindex is under way, here or in another process. */
 export function createReindex(blobs: Blobs, catalog: Catalog, { duplicates, removedKeepDays }: StoreSettings) {
@@ -123,7 +125,7 @@ async function untilSettled(batch: readonly ListedObject[], settle: number, sign
 
 async function* instancesOf(blobs: Pick<Blobs, "list">): AsyncGenerator<ListedObject> {
   for await (const { key, byteLength, modifiedAt, metadata } of blobs.list()) {
-    if (instanceKey.test(key)) yield { key, byteLength, modifiedAt, sha256: metadata?.sha256 ?? null };
+    if (isInstanceKey(key)) yield { key, byteLength, modifiedAt, sha256: metadata?.sha256 ?? null };
   }
 }
 

@@ -129,6 +129,10 @@ function verify({ to, repair }: BackupArguments): Promise<number> {
         const report = await verifyBackup(target, request).finally(progress.stop);
         for (const line of report.faults) console.error(line);
         const { snapshots, objects, bytes, repaired, faultCount } = report;
+        if (snapshots === 0) {
+          console.error("There is no backup in this place.");
+          return 1;
+        }
         const read = `${count(snapshots, "backup")}, ${count(objects, "object")} of ${amount(bytes)} read`;
         const mended = repaired > 0 ? `, ${count(repaired, "object")} copied anew` : "";
         console.log(`${faultCount === 0 ? "All is well" : count(faultCount, "fault")}: ${read}${mended}.`);

@@ -79,9 +79,10 @@ async function verify(archive: Archive, wanted: VerifyArguments, signal: AbortSi
     studyInstanceUid: study,
   });
   const left = broughtBack > 0 ? (await archive.integrity.status()).faults : Object.fromEntries(report.faults);
-  const outcome = { ...report, faults: left, broughtBack };
+  const catalogLost = await archive.integrity.isCatalogLost();
+  const outcome = { ...report, faults: left, broughtBack, catalogLost };
   console.log(json ? document(outcome, faults) : textOf(outcome, faults));
-  return report.finished && Object.keys(left).length === 0 ? 0 : 1;
+  return report.finished && Object.keys(left).length === 0 && !catalogLost ? 0 : 1;
 }
 
 /** What it came to in the end. */
@@ -90,6 +91,8 @@ type Outcome = Omit<VerifyReport, "faults"> & {
   readonly faults: Readonly<Record<string, number>>;
   /** Objects that came out of a backup. */
   readonly broughtBack: number;
+  /** Whether the object store has instances and the database is new. */
+  readonly catalogLost: boolean;
 };
 
 function document({ progress, ...outcome }: Outcome, list: readonly Fault[]): string {
@@ -114,8 +117,13 @@ function textOf(outcome: Outcome, list: readonly Fault[]): string {
     ...(orphans.indexed > 0 ? [`Brought into the catalog: ${count(orphans.indexed, "object")}.`] : []),
     ...(orphans.listed > 0 ? [`Removed: ${count(orphans.listed, "object")} without a row.`] : []),
     finished ? "" : `Stopped at ${Math.floor(share * 100)}%: noctis verify goes on there.`,
+    outcome.catalogLost
+      ? "The database is new, but the object store holds instances: noctis restore or noctis reindex brings their rows back."
+      : "",
     total === 0
-      ? "No fault was found."
+      ? outcome.catalogLost
+        ? ""
+        : "No fault was found."
       : `Not right: ${Object.entries(faults)
           .map(([kind, each]) => `${each} ${kind}`)
           .join(", ")}.`,

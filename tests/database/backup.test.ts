@@ -52,6 +52,17 @@ async function damageFile(file: string): Promise<void> {
 }
 
 describe("a backup", () => {
+  it("is refused into the archive itself, whatever the way there, and touches nothing", async (t) => {
+    const folder = await freshFolder(t);
+    const source = await freshArchive(t, await openFileBlobs({ folder: path.join(folder, "objects") }));
+    await storeOne(source);
+    const before = await everyObject(source.blobs);
+    for (const place of [folder, path.join(folder, "objects")]) {
+      await assert.rejects(backUp(source, await openFileBlobs({ folder: place })), /is the archive itself/);
+    }
+    assert.deepEqual(await everyObject(source.blobs), before);
+  });
+
   it("holds what was there at its beginning, though instances come, go and are purged while it copies", async (t) => {
     const source = await freshArchive(t);
     const first = await storeOne(source);
