@@ -7,6 +7,7 @@ import type { FrameTable } from "../dicom/frames.ts";
 import { type TransferSyntax, transferSyntaxOf } from "../dicom/transfer-syntax.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
+import { inOwnMemory } from "../own-memory.ts";
 import { createPresence } from "./presence.ts";
 
 /** One instance of a series of a study. */
@@ -30,7 +31,7 @@ export type Locate = (uids: InstanceUids) => Promise<Located>;
  * Rows never change, so they are kept; whether one is still there is asked of the catalog each time, since an image
  * that was removed, by this process or another, must not be shown again.
  */
-export function createLocate(catalog: Catalog): Locate {
+export function createLocate(catalog: Pick<Catalog, "findInstances" | "presentInstances">): Locate {
   const isPresent = createPresence(catalog);
   const kept = new LRUCache<string, Located>({
     maxSize: 64 * 2 ** 20,
@@ -55,7 +56,11 @@ export function createLocate(catalog: Catalog): Locate {
 
   async function seek(uids: InstanceUids, key: string): Promise<Located> {
     for await (const row of catalog.findInstances(uids)) {
-      const found = locatedOf(row);
+      const found = locatedOf({
+        ...row,
+        sha256: inOwnMemory(row.sha256),
+        frameTable: row.frameTable && inOwnMemory(row.frameTable),
+      });
       kept.set(key, found);
       return found;
     }

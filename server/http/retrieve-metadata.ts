@@ -6,6 +6,7 @@ import type { RetrievedMetadata } from "../archive/retrieve.ts";
 import { parseJsonText } from "../dicom/json.ts";
 import { toNativeXml } from "../dicom/xml.ts";
 import { ArchiveError } from "../errors.ts";
+import { inOwnMemory } from "../own-memory.ts";
 import { negotiate } from "./media-type.ts";
 import { multipartRelated } from "./multipart-writer.ts";
 import { type InstanceParams, type SeriesParams, type StudyParams, uidsOf } from "./params.ts";
@@ -95,7 +96,7 @@ async function* gzipped(
     kept?.push(chunk);
     yield chunk;
   }
-  if (kept && keep) keep(Buffer.concat(kept));
+  if (kept && keep) keep(inOwnMemory(...kept));
 }
 
 async function* jsonArray(metadata: RetrievedMetadata): AsyncGenerator<string, void, undefined> {
