@@ -148,7 +148,8 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
 
   function failed(cause: unknown, known: Omit<Failed, "status" | "error">): Failed {
     const error = toArchiveError(cause);
-    if (error.code === "internal") log.warn({ err: cause }, "an instance could not be stored");
+    const why = error.code === "internal" ? { err: cause } : { code: error.code };
+    log.warn({ ...why, ...known }, "an instance was not stored");
     return { status: "failed", error, ...known };
   }
 }
