@@ -5,7 +5,8 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { inGroups } from "./blocks.ts";
 import { assertKey, type Blobs, keyFor } from "./blobs.ts";
-import { codeOf, folderMaker, syncFolder, writing } from "./disk.ts";
+import { folderMaker, syncFolder, writing } from "./disk.ts";
+import { codeOf } from "./error-code.ts";
 import { SharedSync } from "./shared-sync.ts";
 
 /** Chunks of the body are gathered to this many bytes, and written in one call. */

@@ -7,7 +7,8 @@ import { callbackify } from "node:util";
 import { filePut } from "./blobs-file-put.ts";
 import { assertKey, isKey, metadataOfKey, noSuchBlob, privatePrefix } from "./blobs.ts";
 import type { BlobEntry, Blobs, ByteRange } from "./blobs.ts";
-import { codeOf, onDisk, syncParents, writing } from "./disk.ts";
+import { onDisk, syncParents, writing } from "./disk.ts";
+import { codeOf } from "./error-code.ts";
 
 /** Size of one read, in bytes. */
 const blockLength = 256 * 1024;

@@ -5,6 +5,7 @@ import { LRUCache } from "lru-cache";
 import { distinct, instanceKey, type SeriesKey, seriesKey } from "./catalog-entities.ts";
 import { type KnownTags, listRevision } from "./catalog-query-tag-values.ts";
 import type { InstanceRecord } from "./catalog-records.ts";
+import { codeOf } from "./error-code.ts";
 import { comparedNames, differences } from "./study-conflicts.ts";
 import { undoneUnlessFinished } from "./undone.ts";
 
@@ -87,10 +88,6 @@ async function ask(knex: Knex, sql: string, bindings: readonly Knex.RawBinding[]
       await knex.client.releaseConnection(connection);
     }
   });
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
 
 /** The series of `records` by their key; undefined when one is not known, or a record contradicts its study. */

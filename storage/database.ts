@@ -2,6 +2,7 @@
 import knexModule, { type Knex } from "knex";
 import { types, type Client } from "pg";
 import { ArchiveError } from "../server/errors.ts";
+import { codeOf } from "./error-code.ts";
 import type { StorageLog } from "./log.ts";
 import { createSilenceWatch } from "./silence.ts";
 
@@ -89,10 +90,6 @@ function databaseName(url: string): string {
   }
   const { hostname, port, pathname, searchParams } = new URL(url);
   return `${searchParams.get("host") ?? (hostname || "localhost")}:${port || "5432"}${pathname}`;
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
 
 /** For this connection alone: the driver's own table of parsers is shared by the whole process. */

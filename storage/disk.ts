@@ -5,6 +5,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { ArchiveError } from "../server/errors.ts";
 import { noSuchBlob } from "./blobs.ts";
+import { codeOf } from "./error-code.ts";
 
 /** Runs an operation of the file system; what it throws becomes an ArchiveError. */
 export async function onDisk<Result>(operation: () => Promise<Result>): Promise<Result> {
@@ -32,11 +33,6 @@ export async function writing<Result>(operation: () => Promise<Result>): Promise
       });
     }),
   );
-}
-
-/** The code of a failure of the system, such as ENOENT; empty for anything else. */
-export function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
 /** By descriptor: a FileHandle costs more of the processor's time. */

@@ -5,6 +5,7 @@ import { chmod, chown, link, mkdir, mkdtemp, open, readdir, readFile, readlink, 
 import { rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { ArchiveError } from "../server/errors.ts";
+import { syncFolder } from "./disk.ts";
 import { chooseLauncher, type Launcher } from "./postgres-embedded-account.ts";
 import { findPrograms, type PostgresPrograms } from "./postgres-embedded-programs.ts";
 
@@ -212,15 +213,6 @@ async function removeStaleStaging(folder: string): Promise<void> {
 
 async function giveTo(launcher: Launcher, file: string): Promise<void> {
   if (launcher.account !== undefined) await chown(file, launcher.account.uid, launcher.account.gid);
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 function ignore(error: unknown, ...codes: readonly string[]): void {
