@@ -118,7 +118,10 @@ export function verifications(open: (t: TestContext) => Promise<TamperedStore>):
     await overwrite(keys.rotten, flipped);
     await overwrite(keys.shortened, shortened.bytes.subarray(0, -2));
     await blobs.remove([keys.missing]);
-    await knex("instance").where("sop_instance_uid", otherwise.sopInstanceUid).update({ data_set_offset: 1 });
+    const rowOfOtherwise = () => knex("instance").where("sop_instance_uid", otherwise.sopInstanceUid);
+    const described: unknown = await rowOfOtherwise().first("data_set_offset");
+    assert.ok(described instanceof Object);
+    await rowOfOtherwise().update({ data_set_offset: 1 });
     const orphan = await blobs.put(bodyOf(Buffer.from("an orphan")));
     const all = { "wrong-sha256": 1, "wrong-size": 1, missing: 1, orphan: 1, "different-metadata": 1 };
     assert.deepEqual(counted(await verify({ deep: true, graceHours: 0 })), all);
@@ -144,8 +147,7 @@ export function verifications(open: (t: TestContext) => Promise<TamperedStore>):
     await overwrite(keys.rotten, rotten.bytes);
     await overwrite(keys.shortened, shortened.bytes);
     await overwrite(keys.missing, missing.bytes);
-    const described = knex("instance").where("sop_instance_uid", rotten.sopInstanceUid).select("data_set_offset");
-    await knex("instance").where("sop_instance_uid", otherwise.sopInstanceUid).update({ data_set_offset: described });
+    await rowOfOtherwise().update(described);
     await blobs.remove([orphan.key]);
     assert.deepEqual(counted(await verify({ sample: 0 })), { "wrong-sha256": 1, "different-metadata": 1 }, "not read");
     assert.deepEqual(counted(await verify({})), { "different-metadata": 1 }, "not described");
