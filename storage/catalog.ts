@@ -38,6 +38,7 @@ import {
   type QueryTagState,
   removeQueryTag,
 } from "./catalog-query-tags.ts";
+import { createPeerCatalog, type PeerCatalog } from "./catalog-peers.ts";
 import { createRetentionCatalog, type RetentionCatalog } from "./catalog-retention.ts";
 import { searchCatalog, type Search, type SearchResult } from "./catalog-search.ts";
 import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
@@ -80,6 +81,8 @@ export interface Catalog {
   readonly changes: ChangeCatalog;
   /** Who wants to be told of it. */
   readonly webhooks: WebhookCatalog;
+  /** Applications that the archive talks to. */
+  readonly peers: PeerCatalog;
   /** What was removed, and what becomes of it. */
   readonly removals: RemovalCatalog;
   /** What instances say otherwise than their studies. */
@@ -149,6 +152,7 @@ export function createCatalog(knex: Knex, readMatch?: ReadStudyMatch): Catalog {
     nameKeys: createNameKeysCatalog(knex),
     changes: createChangeCatalog(knex),
     webhooks: createWebhookCatalog(knex),
+    peers: createPeerCatalog(knex),
     removals: createRemovalCatalog(knex, known, readMatch),
     holds: createHoldCatalog(knex, readMatch),
     retention: createRetentionCatalog(knex, readMatch),

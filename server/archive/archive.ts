@@ -8,6 +8,7 @@ import { type Conflicts, createConflicts } from "./conflicts.ts";
 import { createWebhookDelivery } from "./deliver-webhooks.ts";
 import { fillNameKeys } from "./fill-name-keys.ts";
 import { createFileSet, type FileSetEntry, type FileSetOptions } from "./file-set.ts";
+import { createPeers, type DimsePeer, type Peers } from "./peers.ts";
 import { createCheck } from "./readiness.ts";
 import { createHolds, type Holds } from "./holds.ts";
 import { createQuarantine, type Quarantine } from "./quarantine.ts";
@@ -112,6 +113,8 @@ export interface Archive {
   readonly nonPatient: NonPatient;
   /** Copies of the archive in another place. */
   readonly backups: Backups;
+  /** DICOM applications that the archive talks to by name. */
+  readonly peers: Peers;
   /** Attributes that are made searchable beside those of the table. */
   readonly queryTags: QueryTags;
 
@@ -151,6 +154,8 @@ export interface ArchiveOptions {
   readonly backups?: BackupSettings;
   /** What quarantine keeps, and whether anything comes there; default no, and 1024 MB for 30 days. */
   readonly quarantine?: { readonly isOn: boolean; readonly megabytes: number; readonly days: number };
+  /** Peers that the settings name. */
+  readonly peers?: readonly DimsePeer[];
   /** How the archive is verified by itself; default: not at all. */
   readonly verification?: Omit<BackgroundVerifySettings, "keepDays">;
 }
@@ -209,6 +214,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     ...createCommitment(blobs, catalog),
     conflicts: createConflicts(catalog.conflicts),
     quarantine: createQuarantine(blobs, catalog, store, sweep, quarantine),
+    peers: createPeers(catalog, options.peers),
     nonPatient: createNonPatient(blobs, catalog, log),
     queryTags,
     integrity: createIntegrity(blobs, catalog, log, backups, {

@@ -41,6 +41,7 @@ import {
   transactionParams,
   uidsOf,
 } from "./params.ts";
+import { addPeer, getPeer, listPeers, peerParams, putPeer, removePeer } from "./peers.ts";
 import {
   getQuarantined,
   getQuarantinedContent,
@@ -155,6 +156,7 @@ import {
   runRemovalsListed,
   runsListed,
 } from "./transactions-retention.ts";
+import { peerAdded, peerRead, peerRemoved, peerReplaced, peersListed } from "./transactions-peers.ts";
 import { faultsListed, integrityRead } from "./transactions-integrity.ts";
 import { addWebhook, getWebhook, listDeliveries, listWebhooks, removeWebhook, webhookParams } from "./webhooks.ts";
 import { wadoUri } from "./wado-uri.ts";
@@ -168,6 +170,7 @@ const instance = `${series}/instances/:instance`;
 const commitment = "/commitment-requests/:transaction";
 
 const webhook = "/api/webhooks/:webhook";
+const peer = "/api/peers/:peer";
 const conflict = "/api/conflicts/:conflict";
 const quarantined = "/api/quarantine/:quarantined";
 const rules = "/api/retention/rules";
@@ -280,6 +283,12 @@ export const routes: readonly Route[] = [
   route("GET", webhook, webhookParams, "One webhook", webhookRead, getWebhook),
   route("DELETE", webhook, webhookParams, "Remove a webhook", webhookRemoved, removeWebhook),
   route("GET", `${webhook}/deliveries`, webhookParams, "Latest deliveries", deliveriesListed, listDeliveries),
+
+  route("GET", "/api/peers", noParams, "List the peers", peersListed, listPeers),
+  route("POST", "/api/peers", noParams, "Add a peer", peerAdded, addPeer),
+  route("GET", peer, peerParams, "One peer", peerRead, getPeer),
+  route("PUT", peer, peerParams, "Replace a peer, or add it", peerReplaced, putPeer),
+  route("DELETE", peer, peerParams, "Remove a peer", peerRemoved, removePeer),
 
   ...nonPatientCategories.flatMap(nonPatientRoutes),
 
