@@ -30,6 +30,11 @@ const folder = z.string().refine((text) => text.trim() === text, "must neither b
 const bucket = z
   .string()
   .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "must be 3 to 63 small letters, digits, dots and hyphens");
+/** PS3.5 6.2: neither backslash nor control characters, and not of blanks alone. */
+const aeTitle = z
+  .string()
+  .trim()
+  .regex(/^[\x20-\x5b\x5d-\x7e]{1,16}$/, "must be 1 to 16 letters, digits or signs of ASCII, without backslash");
 const level = word("trace", "debug", "info", "warn", "error", "fatal", "silent");
 
 /** A URL without a slash at its end. */
@@ -105,6 +110,14 @@ const schema = z.object({
   CORS_EXPOSE_HEADERS: list((name) => /^[\w-]+$/.test(name), "must be names of headers, joined by comma")
     .default(exposedHeaders)
     .describe("Headers of answers that those pages may read."),
+  DIMSE_HOST: host
+    .default("127.0.0.1")
+    .describe("Address on which modalities and other PACS are listened to; 0.0.0.0 for every interface."),
+  DIMSE_PORT: port.default(11_112).describe("Port of DIMSE; 0 for a free one."),
+  DIMSE_AE_TITLE: aeTitle.default("NOCTIS").describe("AE title of this application."),
+  MAX_ASSOCIATIONS: wholeNumber(1, 10_000)
+    .default(64)
+    .describe("Associations at a time that others have open to this server; more are rejected for the moment."),
   DATA_DIR: folder
     .default("data")
     .transform((text) => path.resolve(text))

@@ -1,4 +1,4 @@
-/** A whole server in one process: archive, background work and web door, started in that order and stopped in the opposite one. */
+/** A whole server in one process: archive, background work and both doors, started in that order and stopped in the opposite one. */
 import { once } from "node:events";
 import type { RequestListener } from "node:http";
 import { makeAppConfig } from "../ohif-config/app-config.ts";
@@ -8,6 +8,8 @@ import { Activity } from "./activity.ts";
 import type { Archive } from "./archive/archive.ts";
 import { type BackgroundTask, startBackground } from "./background.ts";
 import type { Config } from "./config.ts";
+import { defaultMaximumLength, defaultTimeouts } from "./dimse/connect.ts";
+import { createDimseDoor } from "./dimse/listener.ts";
 import { ArchiveError } from "./errors.ts";
 import { createWebDoor } from "./http/app.ts";
 import { createListener } from "./http/listener.ts";
@@ -19,6 +21,8 @@ import { openArchive } from "./open-archive.ts";
 export interface RunningServer {
   /** Where the web door listens. */
   readonly url: string;
+  /** Port on which the DIMSE door listens. */
+  readonly dimsePort: number;
   /** Stops accepting, lets requests under way end, then closes what was opened, last first. May be called twice. */
   stop(): Promise<void>;
 }
@@ -33,16 +37,16 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
     for (let last = opened.pop(); last; last = opened.pop()) await last();
   };
   try {
-    const url = await open(config, log, opened);
+    const doors = await open(config, log, opened);
     let stopping: Promise<void> | undefined;
-    return { url, stop: () => (stopping ??= close()) };
+    return { ...doors, stop: () => (stopping ??= close()) };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function open(config: Config, log: Log, opened: Closing[]): Promise<string> {
+async function open(config: Config, log: Log, opened: Closing[]): Promise<Pick<RunningServer, "url" | "dimsePort">> {
   const { archive, withLock, close } = await openArchive(config, log);
   opened.push(close);
   if (await archive.integrity.isCatalogLost()) {
@@ -65,7 +69,33 @@ async function open(config: Config, log: Log, opened: Closing[]): Promise<string
     if (isWork(request.url)) response.once("close", activity.begin());
     void handle(request, response);
   };
-  return listen(handleCounted, config, opened);
+  const dimsePort = await openDimse(archive, config, log, activity, opened);
+  return { url: await listen(handleCounted, config, opened), dimsePort };
+}
+
+async function openDimse(
+  archive: Archive,
+  config: Config,
+  log: Log,
+  activity: Activity,
+  opened: Closing[],
+): Promise<number> {
+  const door = createDimseDoor({
+    archive,
+    log,
+    aeTitle: config.DIMSE_AE_TITLE,
+    maximumLength: defaultMaximumLength,
+    maximumAssociations: config.MAX_ASSOCIATIONS,
+    timeouts: defaultTimeouts,
+    beginActivity: () => activity.begin(),
+  });
+  const { DIMSE_HOST: host, DIMSE_PORT: port } = config;
+  const bound = await door.listen(host, port).catch((cause: unknown) => {
+    throw cannotListen(host, port, cause);
+  });
+  opened.push(() => door.stop(config.STOP_TIMEOUT));
+  log.info({ host, port: bound, aeTitle: config.DIMSE_AE_TITLE }, `listening for DIMSE on port ${bound}`);
+  return bound;
 }
 
 /** What to do about it. */
@@ -126,6 +156,12 @@ const listenFaults: Readonly<Record<string, string>> = {
   EACCES: "the port is only for root",
 };
 
+function cannotListen(host: string, port: number, cause: unknown): ArchiveError {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  const reason = listenFaults[code] ?? `the system says ${code}`;
+  return new ArchiveError("cannot-listen", `The server cannot listen on ${host}:${port}: ${reason}.`, { cause });
+}
+
 async function listen(handle: RequestListener, config: Config, opened: Closing[]): Promise<string> {
   const server = createListener(handle);
   const { HTTP_HOST: host, HTTP_PORT: port } = config;
@@ -133,9 +169,7 @@ async function listen(handle: RequestListener, config: Config, opened: Closing[]
   try {
     await once(server, "listening");
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-    const reason = listenFaults[code] ?? `the system says ${code}`;
-    throw new ArchiveError("cannot-listen", `The server cannot listen on ${host}:${port}: ${reason}.`, { cause });
+    throw cannotListen(host, port, cause);
   }
   opened.push(async () => {
     const closed = once(server, "close");

@@ -36,9 +36,10 @@ export interface FileContent {
 
 type Piece = Buffer | ByteSource;
 
-/** UID and version of this implementation in the files that it makes (PS3.10 7.1). */
-const implementationClassUid = "2.25.336549488731070712478028811569103497558";
-const implementationVersionName = "NOCTIS";
+/** UID of this implementation in the files that it makes (PS3.10 7.1), and in associations. */
+export const implementationClassUid = "2.25.336549488731070712478028811569103497558";
+/** Its name there. */
+export const implementationVersionName = "NOCTIS";
 
 const pixelData = 0x7fe00010;
 const offsetTables = new Set(["7FE00001", "7FE00002"]);

@@ -47,7 +47,7 @@ export interface IncomingRequest extends IncomingMessage {
    * Sends a response of the kind of the request: message id and SOP class (and instance) are repeated from it.
    * Resolves when the socket takes more.
    */
-  respond(fields: ResponseFields, dataSet?: Buffer): Promise<void>;
+  readonly respond: (fields: ResponseFields, dataSet?: Buffer) => Promise<void>;
 }
 
 /**

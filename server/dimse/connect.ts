@@ -1,7 +1,21 @@
 /** Connects to a peer: what a requestor of an association says and gets (PS3.8 7.1). */
-import type { SecureContextOptions } from "node:tls";
+import { once } from "node:events";
+import { connect as connectPlain, type Socket } from "node:net";
+import { connect as connectSecure, type SecureContextOptions } from "node:tls";
+import { ArchiveError } from "../errors.ts";
 import type { Association, Service } from "./association.ts";
-import type { ExtendedNegotiation, OperationsWindow, ProposedContext, RoleSelection, UserIdentity } from "./pdu.ts";
+import { implementation } from "./implementation.ts";
+import {
+  type AssociateRequest,
+  dicomApplicationContext,
+  type ExtendedNegotiation,
+  type OperationsWindow,
+  type ProposedContext,
+  type RoleSelection,
+  type UserIdentity,
+} from "./pdu.ts";
+import { RunningAssociation } from "./running-association.ts";
+import { UpperLayer } from "./upper-layer.ts";
 
 /** Where a peer is, and how it is talked to. */
 export interface PeerAddress {
@@ -42,3 +56,90 @@ export interface ConnectOptions {
  * @throws ArchiveError `peer-unreachable`, `peer-silent`, `association-rejected`, `association-aborted`
  */
 export type Connect = (peer: PeerAddress, options: ConnectOptions) => Promise<Association>;
+
+/** Time limits unless others are given: 30 s to connect, 60 s for a response, 10 min of nothing at all. */
+export const defaultTimeouts: AssociationTimeouts = { acse: 30_000, dimse: 60_000, idle: 600_000 };
+
+/** Longest P-DATA-TF PDU that is asked of a peer, unless another length is given. */
+export const defaultMaximumLength = 128 * 1024;
+
+/** See `Connect`. */
+export const connect: Connect = async (peer, options) => {
+  const { signal } = options;
+  const timeouts = { ...defaultTimeouts, ...options.timeouts };
+  signal?.throwIfAborted();
+  const socket = await openSocket(peer, timeouts.acse, signal);
+  const request = requestOf(peer, options);
+  const { promise, resolve, reject } = Promise.withResolvers<Association>();
+  const state: { association?: RunningAssociation } = {};
+  const upperLayer = new UpperLayer(
+    socket,
+    {
+      onAccept: (accept) => {
+        const { services = new Map<number, Service>() } = options;
+        const side = "requestor";
+        const all = { socket, upperLayer, request, accept, side, services, timeouts, onFault: tellNobody } as const;
+        state.association = new RunningAssociation(all);
+        resolve(state.association);
+      },
+      onFragment: (fragment) => state.association?.onFragment(fragment),
+      onRelease: () => state.association?.onRelease(),
+      onProgress: () => state.association?.onProgress(),
+      isFull: () => state.association?.isFull() ?? false,
+      onEnd: (error, how) => {
+        reject(error);
+        state.association?.onEnd(error, how);
+      },
+    },
+    { artim: timeouts.acse, maximumLength: defaultMaximumLength, isRequestor: true },
+  );
+  const onAbort = () => upperLayer.abort("The work was given up.");
+  signal?.addEventListener("abort", onAbort, { once: true });
+  void upperLayer.closed.then(() => signal?.removeEventListener("abort", onAbort));
+  upperLayer.associate(request);
+  return promise;
+};
+
+/** What goes wrong with a peer's request is told the peer; whoever has connected sees the outcome. */
+function tellNobody(): void {}
+
+function requestOf(peer: PeerAddress, options: ConnectOptions): AssociateRequest {
+  const { callingAeTitle, contexts, roles = [], extendedNegotiations = [], operationsWindow, userIdentity } = options;
+  return {
+    type: "A-ASSOCIATE-RQ",
+    protocolVersion: 1,
+    calledAeTitle: peer.aeTitle,
+    callingAeTitle,
+    applicationContextName: dicomApplicationContext,
+    presentationContexts: contexts.map((context, index) => ({ id: index * 2 + 1, ...context })),
+    userInformation: {
+      ...implementation,
+      maximumLength: defaultMaximumLength,
+      roles,
+      extendedNegotiations,
+      commonExtendedNegotiations: [],
+      operationsWindow,
+      userIdentity,
+    },
+  };
+}
+
+async function openSocket(
+  { host, port, tls }: PeerAddress,
+  timeout: number,
+  signal: AbortSignal | undefined,
+): Promise<Socket> {
+  const socket = tls ? connectSecure({ ...tls, host, port }) : connectPlain({ host, port });
+  const late = AbortSignal.timeout(timeout);
+  try {
+    await once(socket, tls ? "secureConnect" : "connect", { signal: signal ? AbortSignal.any([signal, late]) : late });
+    return socket;
+  } catch (cause) {
+    socket.on("error", () => undefined);
+    socket.destroy();
+    signal?.throwIfAborted();
+    if (late.aborted) throw new ArchiveError("peer-silent", "The peer did not answer in time.", { cause });
+    const code = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : "";
+    throw new ArchiveError("peer-unreachable", `The peer cannot be reached${code}.`, { cause });
+  }
+}

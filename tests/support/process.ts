@@ -22,6 +22,8 @@ export interface ServerProcess {
   readonly pid: number;
   /** Resolves when it listens; rejects with what it printed when it ends before. */
   readonly listening: Promise<string>;
+  /** Resolves with the port of its DIMSE door, on 127.0.0.1. */
+  readonly dimsePort: Promise<number>;
   /** Resolves when it has ended, with its exit status or signal and what it wrote to stderr. */
   readonly ended: Promise<{ readonly status: number | NodeJS.Signals; readonly stderr: string }>;
   kill(signal: NodeJS.Signals): void;
@@ -39,25 +41,31 @@ export function startProcess(
   const [command, ...args] = [...prefix, process.execPath, ...flags, "server/main.ts"];
   const child = spawn(command, args, {
     cwd: root,
-    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], HTTP_PORT: "0", ...settings },
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], HTTP_PORT: "0", DIMSE_PORT: "0", ...settings },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let [stdout, stderr] = ["", ""];
   const { promise: listening, resolve, reject } = Promise.withResolvers<string>();
+  const dimse = Promise.withResolvers<number>();
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     stdout += text;
     const url = /"msg":"listening on (http[^"]+)"/.exec(stdout)?.[1];
     if (url !== undefined) resolve(url);
+    const port = /"msg":"listening for DIMSE on port (\d+)"/.exec(stdout)?.[1];
+    if (port !== undefined) dimse.resolve(Number(port));
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
   });
   const ended = once(child, "close").then(([status, signal]: (number | NodeJS.Signals | null)[]) => {
-    reject(new Error(`the server ended: ${stderr}`));
+    const error = new Error(`the server ended: ${stderr}`);
+    reject(error);
+    dimse.reject(error);
     return { status: status ?? signal ?? 0, stderr };
   });
   listening.catch(() => undefined);
-  return { pid: child.pid ?? 0, listening, ended, kill: (signal) => void child.kill(signal) };
+  dimse.promise.catch(() => undefined);
+  return { pid: child.pid ?? 0, listening, dimsePort: dimse.promise, ended, kill: (signal) => void child.kill(signal) };
 }
 
 /** The largest memory that a process has held, in bytes (Linux). */

@@ -12,6 +12,8 @@ import { testDatabase } from "./postgres.ts";
 export interface TestServer {
   /** Without a final slash. */
   readonly url: string;
+  /** Where its DIMSE door listens, on 127.0.0.1, as NOCTIS. */
+  readonly dimsePort: number;
   /** The rows behind it. */
   readonly knex: Knex;
   /** The objects behind it. */
@@ -26,11 +28,18 @@ export interface TestServer {
 export async function startTestServer(settings: Readonly<Record<string, string>> = {}): Promise<TestServer> {
   const database = await testDatabase();
   const dataFolder = await mkdtemp(path.join(tmpdir(), "noctis-test-"));
-  const config = loadConfig({ DATABASE_URL: database.url, DATA_DIR: dataFolder, HTTP_PORT: "0", ...settings });
+  const config = loadConfig({
+    DATABASE_URL: database.url,
+    DATA_DIR: dataFolder,
+    HTTP_PORT: "0",
+    DIMSE_PORT: "0",
+    ...settings,
+  });
   const undeclared: unknown[] = [];
   const server = await startServer(config, watched(createLog(process.env["TEST_LOG_LEVEL"] ?? "silent"), undeclared));
   return {
     url: server.url,
+    dimsePort: server.dimsePort,
     knex: database.knex,
     objectFolder: path.join(dataFolder, "objects"),
     shared: { DATABASE_URL: database.url, DATA_DIR: dataFolder },

@@ -1,0 +1,139 @@
+/** Hands requests that come to the services that perform them, and their responses to the association. */
+import { toArchiveError } from "../errors.ts";
+import type { AcceptedContext, Association, IncomingRequest, OutgoingMessage, Service } from "./association.ts";
+import { type Command, commandFields, responseBit } from "./command.ts";
+import type { BegunMessage } from "./message-assembler.ts";
+import { isPending, statuses } from "./status.ts";
+
+/** Requests of one association that are performed at a time; more wait in the socket. */
+const mostAtOnce = 16;
+
+/** What the dispatch needs of its association. */
+export interface DispatchOptions {
+  readonly association: Association;
+  readonly send: (message: OutgoingMessage) => Promise<void>;
+  readonly services: ReadonlyMap<number, Service>;
+  /** Called with what a service threw. */
+  readonly onFault: (error: unknown, command: Command) => void;
+  /** Called when a request was performed. */
+  readonly onRoom: () => void;
+}
+
+/** The requests of one association that are being performed. */
+export class Dispatch {
+  readonly #options: DispatchOptions;
+  readonly #running = new Map<number, { readonly controller: AbortController; cancelled: boolean }>();
+  #whenIdle: (() => void) | undefined;
+
+  constructor(options: DispatchOptions) {
+    this.#options = options;
+  }
+
+  /** Requests being performed. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** Whether no more can be taken on. */
+  get isFull(): boolean {
+    return this.#running.size >= mostAtOnce;
+  }
+
+  /** Resolves when no request is being performed. */
+  async idle(): Promise<void> {
+    if (this.#running.size === 0) return;
+    await new Promise<void>((resolve) => void (this.#whenIdle = resolve));
+  }
+
+  /** A request came. */
+  begin(message: BegunMessage): void {
+    const { messageId = 0, commandField } = message.command;
+    const { services } = this.#options;
+    const service = services.get(commandField);
+    if (this.#running.has(messageId)) return this.#refuse(message, statuses.duplicateInvocation);
+    if (!service) return this.#refuse(message, statuses.unrecognizedOperation);
+    if (!isPerformed(message.context, commandField)) return this.#refuse(message, statuses.sopClassNotSupported);
+    void this.#perform(service, message, messageId);
+  }
+
+  /** The peer cancels a request; one that has ended already is not there (PS3.7 9.3.2.3). */
+  cancel(messageId: number): void {
+    const running = this.#running.get(messageId);
+    if (!running) return;
+    running.cancelled = true;
+    running.controller.abort();
+  }
+
+  /** The association has ended. */
+  end(error: Error): void {
+    for (const { controller } of this.#running.values()) controller.abort(error);
+  }
+
+  async #perform(service: Service, message: BegunMessage, messageId: number): Promise<void> {
+    const running = { controller: new AbortController(), cancelled: false };
+    this.#running.set(messageId, running);
+    const { association, onFault } = this.#options;
+    const state = { answered: false };
+    const respond: IncomingRequest["respond"] = async (fields, dataSet) => {
+      if (!isPending(fields.status)) {
+        state.answered = true;
+        await this.#received(message);
+        // The message id is free for the peer as soon as it has the response.
+        this.#end(messageId, running);
+      }
+      await this.#send(message, fields, dataSet);
+    };
+    try {
+      const { context, command, dataSet } = message;
+      const { signal } = running.controller;
+      await service({ association, context, command, dataSet, signal, isCancelled: () => running.cancelled, respond });
+      if (!state.answered) throw new Error("a service ended without a response");
+    } catch (error) {
+      if (association.ended.aborted) return;
+      onFault(error, message.command);
+      const { answer, message: errorComment } = toArchiveError(error);
+      if (!state.answered) await respond({ status: answer.dimseStatus, errorComment }).catch(() => undefined);
+    } finally {
+      message.dataSet?.drop();
+      this.#end(messageId, running);
+    }
+  }
+
+  #end(messageId: number, running: object): void {
+    if (this.#running.get(messageId) !== running) return;
+    this.#running.delete(messageId);
+    this.#options.onRoom();
+    if (this.#running.size > 0) return;
+    this.#whenIdle?.();
+    this.#whenIdle = undefined;
+  }
+
+  #refuse(message: BegunMessage, status: number): void {
+    void this.#received(message)
+      .then(() => this.#send(message, { status }))
+      .catch(() => undefined);
+  }
+
+  /** A response comes behind the whole request. */
+  async #received({ dataSet }: BegunMessage): Promise<void> {
+    if (!dataSet) return;
+    dataSet.drop();
+    await dataSet.received();
+  }
+
+  #send({ context, command }: BegunMessage, fields: Omit<Command, "commandField">, dataSet?: Buffer): Promise<void> {
+    const response = {
+      affectedSopClassUid: command.affectedSopClassUid ?? command.requestedSopClassUid,
+      affectedSopInstanceUid: command.affectedSopInstanceUid ?? command.requestedSopInstanceUid,
+      ...fields,
+      commandField: command.commandField | responseBit,
+      messageIdBeingRespondedTo: command.messageId ?? 0,
+    };
+    return this.#options.send({ context, command: response, dataSet });
+  }
+}
+
+/** N-EVENT-REPORT is performed by the side that is SCU of the SOP class, everything else by its SCP. */
+function isPerformed(context: AcceptedContext, commandField: number): boolean {
+  return commandField === commandFields.nEventReportRequest ? context.mayInvoke : context.mayPerform;
+}

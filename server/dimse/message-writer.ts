@@ -1,0 +1,108 @@
+/** Writes messages into a socket: cut into PDVs that the peer takes, with as few writes as it fits, at the peer's pace. */
+import type { Socket } from "node:net";
+import type { OutgoingMessage } from "./association.ts";
+import { encodeCommand } from "./command.ts";
+import { dataTransferHeader } from "./pdu-writer.ts";
+
+/** Bytes of a PDV item in front of its fragment: length, presentation context id, message control header. */
+const itemOverhead = 6;
+
+/** Longest P-DATA-TF PDU that is sent to a peer that takes any. */
+const longestUnasked = 128 * 1024;
+
+/** A message of at most so many bytes is copied into one piece: one segment on the wire, and cheaper than many. */
+const inOnePiece = 16 * 1024;
+
+/** One message after another into one socket. */
+export class MessageWriter {
+  readonly #socket: Socket;
+  readonly #fragmentLength: number;
+  #last: Promise<void> = Promise.resolve();
+  #waiting = 0;
+  #drained: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+
+  /** @param maximumLength longest P-DATA-TF PDU that the peer takes, in bytes behind its first six; 0 for any */
+  constructor(socket: Socket, maximumLength: number) {
+    this.#socket = socket;
+    const length = maximumLength === 0 ? longestUnasked : Math.min(maximumLength, longestUnasked);
+    // Fragments but the last are of even length (PS3.8 E.2).
+    this.#fragmentLength = Math.max(2, (length - itemOverhead) & ~1);
+    socket.on("drain", () => this.#onDrain());
+    socket.on("close", () => this.#onDrain());
+  }
+
+  /** Whether something waits to be taken by the peer. */
+  get isBlocked(): boolean {
+    return this.#socket.writableLength > 0;
+  }
+
+  /**
+   * Sends a message behind those that are being sent. Resolves when the socket takes more; throws what reading the data
+   * set throws, after which the association is of no use.
+   */
+  async send(message: OutgoingMessage): Promise<void> {
+    const before = this.#last;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#last = promise;
+    this.#waiting += 1;
+    try {
+      if (this.#waiting > 1) await before;
+      await this.#write(message);
+    } finally {
+      this.#waiting -= 1;
+      resolve();
+    }
+  }
+
+  async #write({ context, command, dataSet }: OutgoingMessage): Promise<void> {
+    const pieces = this.#fragments(context.id, true, encodeCommand(command, dataSet !== undefined), true);
+    if (dataSet === undefined || Buffer.isBuffer(dataSet)) {
+      if (dataSet) pieces.push(...this.#fragments(context.id, false, dataSet, true));
+      await this.#put(pieces);
+      return;
+    }
+    // One piece is held back, since the last fragment has to say so.
+    let held: Buffer = Buffer.alloc(0);
+    for await (const bytes of dataSet) {
+      const whole = held.length & ~1;
+      if (whole > 0) pieces.push(...this.#fragments(context.id, false, held.subarray(0, whole), false));
+      held = whole === held.length ? bytes : Buffer.concat([held.subarray(whole), bytes]);
+      if (pieces.length > 0) await this.#put(pieces.splice(0));
+    }
+    pieces.push(...this.#fragments(context.id, false, held, true));
+    await this.#put(pieces);
+  }
+
+  /** P-DATA-TF PDUs of one PDV each, as header and slice. */
+  #fragments(contextId: number, isCommand: boolean, bytes: Buffer, isLast: boolean): Buffer[] {
+    const pieces: Buffer[] = [];
+    let at = 0;
+    do {
+      const length = Math.min(this.#fragmentLength, bytes.length - at);
+      const ends = at + length === bytes.length;
+      pieces.push(dataTransferHeader({ contextId, isCommand, isLast: isLast && ends, length }));
+      if (length > 0) pieces.push(bytes.subarray(at, at + length));
+      at += length;
+    } while (at < bytes.length);
+    return pieces;
+  }
+
+  async #put(pieces: readonly Buffer[]): Promise<void> {
+    const socket = this.#socket;
+    const length = pieces.reduce((sum, { length: each }) => sum + each, 0);
+    if (length <= inOnePiece) socket.write(Buffer.concat(pieces, length));
+    else {
+      socket.cork();
+      for (const piece of pieces) socket.write(piece);
+      socket.uncork();
+    }
+    if (!socket.writableNeedDrain || socket.destroyed) return;
+    this.#drained ??= Promise.withResolvers<void>();
+    await this.#drained.promise;
+  }
+
+  #onDrain(): void {
+    this.#drained?.resolve();
+    this.#drained = undefined;
+  }
+}

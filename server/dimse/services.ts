@@ -1,0 +1,55 @@
+/** THE list of services: which requests are performed, of which SOP classes, and by what. */
+import type { Archive } from "../archive/archive.ts";
+import type { Service } from "./association.ts";
+import { commandFields } from "./command.ts";
+import type { Connect } from "./connect.ts";
+import { echo } from "./echo.ts";
+
+/** What services need. */
+export interface ServiceDependencies {
+  readonly archive: Archive;
+  /** AE title of this application. */
+  readonly aeTitle: string;
+  readonly connect: Connect;
+}
+
+/** A service of this application as SCP. */
+export interface ServiceEntry {
+  /** Of its requests. */
+  readonly commandField: number;
+  /** Abstract syntaxes under which it is asked for; `storage` for all that can be stored. */
+  readonly sopClassUids: readonly string[] | "storage";
+  /** Section of the standard. */
+  readonly section: string;
+  readonly perform: Service;
+}
+
+/** Verification SOP Class (PS3.4 A.4). */
+const verification = "1.2.840.10008.1.1";
+
+/** Makes the list. */
+export function listServices(_dependencies: ServiceDependencies): readonly ServiceEntry[] {
+  return [
+    { commandField: commandFields.cEchoRequest, sopClassUids: [verification], section: "PS3.4 A", perform: echo },
+  ];
+}
+
+/** The services by Command Field, for the dispatch. Several of one field are told apart by the abstract syntax. */
+export function servicesByCommandField(entries: readonly ServiceEntry[]): ReadonlyMap<number, Service> {
+  const services = new Map<number, Service>();
+  for (const [commandField, some] of Map.groupBy(entries, (entry) => entry.commandField)) {
+    const [only] = some;
+    if (only && some.length === 1) services.set(commandField, only.perform);
+    else services.set(commandField, (request) => chosen(some, request.context.abstractSyntaxUid)(request));
+  }
+  return services;
+}
+
+function chosen(entries: readonly ServiceEntry[], abstractSyntaxUid: string): Service {
+  const entry =
+    entries.find(({ sopClassUids }) => sopClassUids !== "storage" && sopClassUids.includes(abstractSyntaxUid)) ??
+    entries.find(({ sopClassUids }) => sopClassUids === "storage") ??
+    entries[0];
+  if (!entry) throw new TypeError("a service was asked for that is not in the list");
+  return entry.perform;
+}
