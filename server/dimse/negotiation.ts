@@ -1,0 +1,166 @@
+/** Negotiates an association as its acceptor (PS3.8 9.3.3, PS3.7 Annex D): a request and a policy in, the answer out. Pure. */
+import { implementationClassUid, implementationVersionName } from "../dicom/implementation.ts";
+import { implicitVrLittleEndian } from "../dicom/transfer-syntax.ts";
+import type { AcceptedContext } from "./association.ts";
+import { answerTo } from "./extended-negotiation.ts";
+import {
+  type AnsweredContext,
+  type AssociateAccept,
+  type AssociateRequest,
+  contextResults,
+  dicomApplicationContext,
+  type OperationsWindow,
+  type ProposedContext,
+  type RoleSelection,
+} from "./pdu.ts";
+import { type Right, rights, type SopClassKind, type SopClassPolicy, sopClassPolicies } from "./sop-class-policy.ts";
+import { mayBeStorage, nonPatientSopClasses, storageSopClasses } from "./storage-sop-classes.ts";
+
+/** What this server offers, whoever calls. */
+export interface NegotiationPolicy {
+  /** Longest P-DATA-TF PDU that this server wants to get (PS3.8 D.1), in bytes. */
+  readonly maximumLength: number;
+  /** Most operations under way at a time, invoked by the requestor and performed by it; 1 or more. */
+  readonly operationsWindow: OperationsWindow;
+  /** Whether SOP classes that are in no table, private ones above all, are stored. */
+  readonly storesUnknown: boolean;
+  /** The SOP classes of services beside storage. */
+  readonly sopClasses: ReadonlyMap<string, SopClassKind>;
+}
+
+/** What has been found out about who calls. */
+export interface Admitted {
+  readonly rights: ReadonlySet<Right>;
+  /** Server-response when a positive response to User Identity was asked for and is given (PS3.7 D.3.3.7.2). */
+  readonly userIdentityResponse?: Buffer | undefined;
+}
+
+/** The answer, and what may be done on the association. */
+export interface Negotiated {
+  readonly accept: AssociateAccept;
+  /** The accepted presentation contexts, by id. */
+  readonly contexts: ReadonlyMap<number, AcceptedContext>;
+}
+
+const everything: Admitted = { rights: new Set(rights) };
+
+/** Service Class UID of the Storage Service Class (PS3.4 B.3.1.3). */
+const storageServiceClass = "1.2.840.10008.4.2";
+
+/** The answer to a request that has been admitted. It accepts the association even when no context is accepted. */
+export function negotiate(
+  request: AssociateRequest,
+  policy: NegotiationPolicy,
+  admitted: Admitted = everything,
+): Negotiated {
+  const asked = request.userInformation;
+  const contexts = new Map<number, AcceptedContext>();
+  const answers = new Map<number, AnsweredContext>();
+  for (const proposed of request.presentationContexts) {
+    if (answers.has(proposed.id)) continue;
+    const { result, context } = answerContext(proposed, request, policy, admitted);
+    if (context) contexts.set(context.id, context);
+    const transferSyntaxUid =
+      context?.transferSyntaxUid ?? proposed.transferSyntaxUids[0] ?? implicitVrLittleEndian.uid;
+    answers.set(proposed.id, { id: proposed.id, result, transferSyntaxUid });
+  }
+  const accepted = new Map([...contexts.values()].map((context) => [context.abstractSyntaxUid, context]));
+  const accept: AssociateAccept = {
+    type: "A-ASSOCIATE-AC",
+    protocolVersion: 1,
+    calledAeTitle: request.calledAeTitle,
+    callingAeTitle: request.callingAeTitle,
+    applicationContextName: dicomApplicationContext,
+    presentationContexts: [...answers.values()],
+    userInformation: {
+      maximumLength: policy.maximumLength,
+      implementationClassUid,
+      implementationVersionName,
+      operationsWindow: asked.operationsWindow && windowOf(asked.operationsWindow, policy.operationsWindow),
+      roles: firstOfEach(asked.roles).flatMap((role) => answerRole(role, accepted.get(role.sopClassUid))),
+      extendedNegotiations: firstOfEach(asked.extendedNegotiations).flatMap(
+        ({ sopClassUid, serviceClassApplicationInformation: information }) => {
+          const context = accepted.get(sopClassUid);
+          const kind = context && policyOf(sopClassUid, request, policy)?.extended;
+          if (!kind) return [];
+          return [{ sopClassUid, serviceClassApplicationInformation: answerTo(kind, information, context.mayPerform) }];
+        },
+      ),
+      commonExtendedNegotiations: [],
+      userIdentityResponse: admitted.userIdentityResponse,
+    },
+  };
+  return { accept, contexts };
+}
+
+function answerContext(
+  { id, abstractSyntaxUid, transferSyntaxUids }: ProposedContext,
+  request: AssociateRequest,
+  policy: NegotiationPolicy,
+  admitted: Admitted,
+): { readonly result: number; readonly context?: AcceptedContext } {
+  const sopClass = policyOf(abstractSyntaxUid, request, policy);
+  if (!sopClass) return { result: contextResults.abstractSyntaxNotSupported };
+  const role = request.userInformation.roles.find(({ sopClassUid }) => sopClassUid === abstractSyntaxUid);
+  const { mayPerform, mayInvoke } = rolesOf(sopClass, role, admitted.rights);
+  if (!mayPerform && !mayInvoke) return { result: contextResults.userRejection };
+  const transferSyntaxUid = chooseSyntax(sopClass, transferSyntaxUids);
+  if (transferSyntaxUid === undefined) return { result: contextResults.transferSyntaxesNotSupported };
+  const context = { id, abstractSyntaxUid, transferSyntaxUid, mayPerform, mayInvoke };
+  return { result: contextResults.acceptance, context };
+}
+
+/** How a SOP class is negotiated; undefined when it is not supported. */
+function policyOf(
+  sopClassUid: string,
+  { userInformation }: AssociateRequest,
+  policy: NegotiationPolicy,
+): SopClassPolicy | undefined {
+  const kind = policy.sopClasses.get(sopClassUid);
+  if (kind) return sopClassPolicies[kind];
+  if (nonPatientSopClasses.has(sopClassUid)) return undefined;
+  if (storageSopClasses.has(sopClassUid)) return sopClassPolicies.storage;
+  if (policy.storesUnknown && mayBeStorage(sopClassUid)) return sopClassPolicies.storage;
+  // A specialised class is taken as what it specialises (PS3.7 D.3.3.6).
+  const special = userInformation.commonExtendedNegotiations.find((item) => item.sopClassUid === sopClassUid);
+  const isStorage =
+    special?.serviceClassUid === storageServiceClass ||
+    special?.relatedGeneralSopClassUids.some((general) => storageSopClasses.has(general)) === true;
+  return isStorage && mayBeStorage(sopClassUid) ? sopClassPolicies.storage : undefined;
+}
+
+/** The roles of this side: by default the requestor invokes and this side performs (PS3.7 D.3.3.4). */
+function rolesOf(
+  { performsFor, invokesFor }: SopClassPolicy,
+  asked: RoleSelection | undefined,
+  allowed: ReadonlySet<Right>,
+): { readonly mayPerform: boolean; readonly mayInvoke: boolean } {
+  const { scuRole, scpRole } = asked ?? { scuRole: true, scpRole: false };
+  return {
+    mayPerform: scuRole && (performsFor === "anyone" || allowed.has(performsFor)),
+    mayInvoke: scpRole && invokesFor !== "nobody" && allowed.has(invokesFor),
+  };
+}
+
+/** The answer says which of the roles that the requestor proposed it gets; none for what is not accepted at all. */
+function answerRole({ sopClassUid }: RoleSelection, context: AcceptedContext | undefined): RoleSelection[] {
+  return context ? [{ sopClassUid, scuRole: context.mayPerform, scpRole: context.mayInvoke }] : [];
+}
+
+function chooseSyntax({ transferSyntaxUids, orderOf }: SopClassPolicy, proposed: readonly string[]) {
+  const [first, second] = orderOf === "requestor" ? [proposed, transferSyntaxUids] : [transferSyntaxUids, proposed];
+  return first.find((uid) => second.includes(uid));
+}
+
+/** Both numbers are of what the requestor does; 0 means any number (PS3.7 D.3.3.3). */
+function windowOf(asked: OperationsWindow, most: OperationsWindow): OperationsWindow {
+  return {
+    maximumInvoked: Math.min(asked.maximumInvoked || Infinity, most.maximumInvoked),
+    maximumPerformed: Math.min(asked.maximumPerformed || Infinity, most.maximumPerformed),
+  };
+}
+
+/** An item may be there once for a SOP class; a second one is passed over. */
+function firstOfEach<Item extends { readonly sopClassUid: string }>(items: readonly Item[]): Item[] {
+  return [...new Map(items.toReversed().map((item) => [item.sopClassUid, item])).values()].toReversed();
+}
