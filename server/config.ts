@@ -1,9 +1,9 @@
 /** The settings: read from process.env here alone; one schema; every fault is reported together. */
-import { isIP } from "node:net";
 import path from "node:path";
 import { z } from "zod";
 import { isClockTime } from "./archive/backup-schedule.ts";
 import { isKeepRule, keepForm } from "./archive/backup-keep.ts";
+import { areDistinct, isHost, parsePeerAddress, peerAddressForm } from "./archive/peer-address.ts";
 import { mistypedNames } from "./config-names.ts";
 
 /** A whole number; one message for whatever it is not. */
@@ -16,11 +16,6 @@ function wholeNumber(from: number, to: number) {
 /** One of several words. */
 function word<const Words extends readonly [string, string, ...string[]]>(...words: Words) {
   return z.enum(words, `must be ${words.slice(0, -1).join(", ")} or ${words.at(-1)}`);
-}
-
-/** An IP address, or a host name by its letters (RFC 1123 2.1), whose last label is no number. */
-function isHost(text: string): boolean {
-  return isIP(text) !== 0 || /^(?:[a-z0-9_-]+\.)*[a-z0-9_-]*[a-z_-][a-z0-9_-]*$/i.test(text);
 }
 
 const port = wholeNumber(0, 65_535);
@@ -75,6 +70,10 @@ export function bucketOf(target: string): string | undefined {
 }
 
 const clockTimes = list((text) => isClockTime(text), "must be times of day such as 02:30, joined by comma");
+const peers = list((text) => parsePeerAddress(text) !== undefined, `${peerAddressForm}, joined by comma`).refine(
+  (addresses) => areDistinct(addresses.flatMap((text) => parsePeerAddress(text) ?? [])),
+  "must name each peer, and each AE title, once",
+);
 const keepRule = z.string().refine(isKeepRule, keepForm);
 
 function isOrigin(text: string): boolean {
@@ -118,6 +117,11 @@ const schema = z.object({
   MAX_ASSOCIATIONS: wholeNumber(1, 10_000)
     .default(64)
     .describe("Associations at a time that others have open to this server; more are rejected for the moment."),
+  DIMSE_PEERS: peers
+    .default([])
+    .describe(
+      "DICOM applications to talk to by name, joined by comma: PACS2@pacs2.example:104 or name=AE@host:port, with ?tls behind it for TLS. More by /api/peers.",
+    ),
   DATA_DIR: folder
     .default("data")
     .transform((text) => path.resolve(text))

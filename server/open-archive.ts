@@ -11,6 +11,7 @@ import { migrate } from "../storage/migrate.ts";
 import { withRoom } from "../storage/room.ts";
 import { joinEmbeddedPostgres, startEmbeddedPostgres } from "../storage/postgres-embedded.ts";
 import { type Archive, createArchive } from "./archive/archive.ts";
+import { parsePeerAddress } from "./archive/peer-address.ts";
 import { readStudyMatch } from "./archive/study-match.ts";
 import type { BackupSettings } from "./archive/backups.ts";
 import { parseKeepRule } from "./archive/backup-keep.ts";
@@ -97,6 +98,7 @@ export async function openArchive(config: Config, log: Log, options: OpenOptions
       ...(config.STORAGE_CAPACITY_GB !== undefined && { capacityBytes: config.STORAGE_CAPACITY_GB * 1e9 }),
       retentionMaxPercent: config.RETENTION_MAX_PERCENT,
       retentionEveryMinutes: config.RETENTION_EVERY,
+      peers: config.DIMSE_PEERS.flatMap((address) => parsePeerAddress(address) ?? []),
       backups: backupSettings(config, log),
       quarantine: {
         isOn: config.QUARANTINE,

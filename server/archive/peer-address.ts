@@ -2,6 +2,9 @@
 import { isIP } from "node:net";
 import type { DimsePeer } from "../../storage/catalog-peers.ts";
 
+/** What an address has to be, for messages. */
+export const peerAddressForm = "must be of the form AE@host:port or name=AE@host:port, with ?tls behind it for TLS";
+
 /** Whether `text` can be the name of a peer: it stands in paths and command lines. */
 export function isPeerName(text: string): boolean {
   return /^\w[\w.-]{0,63}$/.test(text);
@@ -42,4 +45,11 @@ function parseOptions(text: string): Pick<DimsePeer, "tls" | "callingAeTitle"> |
     else return undefined;
   }
   return { tls, ...(callingAeTitle !== undefined && { callingAeTitle }) };
+}
+
+/** Whether each of `peers` is one by a name and an AE title of its own. */
+export function areDistinct(peers: readonly DimsePeer[]): boolean {
+  const names = new Set(peers.map(({ name }) => name));
+  const titles = new Set(peers.map(({ aeTitle }) => aeTitle));
+  return names.size === peers.length && titles.size === peers.length;
 }

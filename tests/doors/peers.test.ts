@@ -1,16 +1,30 @@
-/** /api/peers: added, shown without secrets, replaced, removed. */
+/** /api/peers: added, shown without secrets, replaced, removed; those of the settings are fixed, and win. */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import request from "supertest";
+import { loadConfig } from "../../server/config.ts";
+import { createLog } from "../../server/log.ts";
+import { startServer } from "../../server/server.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
 const workstation = { kind: "dimse", aeTitle: "WS1", host: "ws1.example", port: 11112 };
 const shownWorkstation = { ...workstation, name: "WS1", tls: false, source: "api", overruled: false };
+const fixedPeer = {
+  kind: "dimse",
+  name: "pacs",
+  aeTitle: "PACS2",
+  host: "::1",
+  port: 104,
+  tls: true,
+  source: "settings",
+  overruled: false,
+};
+
 describe("/api/peers", () => {
   let server: TestServer;
 
   before(async () => {
-    server = await startTestServer();
+    server = await startTestServer({ DIMSE_PEERS: "pacs=PACS2@[::1]:104?tls" });
   });
   after(() => server.stop());
 
@@ -25,7 +39,7 @@ describe("/api/peers", () => {
     assert.equal(headers["location"], "/api/peers/WS1");
     assert.deepEqual((await get("WS1").expect(200)).body, shownWorkstation);
     const { body: all } = await request(server.url).get("/api/peers").expect(200);
-    assert.deepEqual(all, { peers: [shownWorkstation] });
+    assert.deepEqual(all, { peers: [fixedPeer, shownWorkstation] });
     await remove("WS1").expect(204);
     await get("WS1").expect(404);
     const { body: problem } = await remove("WS1").expect(404);
@@ -86,6 +100,49 @@ describe("/api/peers", () => {
     await remove("other").expect(204);
   });
 
+  it("does not change those of the settings", async () => {
+    assert.deepEqual((await get("pacs").expect(200)).body, fixedPeer);
+    const answers = [
+      await put("pacs", workstation),
+      await put("other", { ...workstation, aeTitle: "PACS2" }),
+      await add({ ...workstation, name: "pacs" }),
+      await add({ ...workstation, aeTitle: "PACS2" }),
+      await remove("pacs"),
+    ];
+    for (const { status, body } of answers) {
+      assert.equal(status, 409);
+      assert.match(body.type, /peer-fixed/);
+    }
+  });
+
+  it("says which peers are overruled by those of settings that came later", async (t) => {
+    await add(workstation).expect(201);
+    await add({ ...workstation, aeTitle: "WS2" }).expect(201);
+    const settings = { ...server.shared, HTTP_PORT: "0", DIMSE_PEERS: "WS1@new.example:104,mine=WS2@new.example:104" };
+    const other = await startServer(loadConfig(settings), createLog("silent"));
+    t.after(() => other.stop());
+    const { body } = await request(other.url).get("/api/peers").expect(200);
+    assert.deepEqual(
+      body.peers.map((peer: { name: string; host: string; source: string; overruled: boolean }) => [
+        peer.name,
+        peer.host,
+        peer.source,
+        peer.overruled,
+      ]),
+      [
+        ["WS1", "new.example", "settings", false],
+        ["mine", "new.example", "settings", false],
+        ["WS1", "ws1.example", "api", true],
+        ["WS2", "ws1.example", "api", true],
+      ],
+    );
+    assert.equal((await request(other.url).get("/api/peers/WS1")).body.host, "new.example");
+    // The row below can be taken away still.
+    await request(other.url).delete("/api/peers/WS1").expect(204);
+    await request(other.url).delete("/api/peers/WS1").expect(409);
+    await remove("WS2").expect(204);
+  });
+
   it("refuses what is no peer, and says which part", async () => {
     const web = { kind: "dicomweb", name: "w", url: "https://other.example" };
     const cases: readonly (readonly [body: object, about: RegExp])[] = [
@@ -112,6 +169,6 @@ describe("/api/peers", () => {
     }
     await get("a%2Fb").expect(400);
     const { body } = await request(server.url).get("/api/peers").expect(200);
-    assert.equal(body.peers.length, 0);
+    assert.equal(body.peers.length, 1);
   });
 });

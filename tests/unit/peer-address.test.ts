@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { parsePeerAddress } from "../../server/archive/peer-address.ts";
+import { loadConfig } from "../../server/config.ts";
 
 const none = { kind: "dimse", tls: false } as const;
 
@@ -43,5 +44,13 @@ describe("addresses of peers", () => {
       "A@host:104/x",
     ];
     for (const text of cases) assert.equal(parsePeerAddress(text), undefined, text);
+  });
+
+  it("are a setting", () => {
+    const addresses = ["A@host:104", "n=B@host:104?tls"];
+    assert.deepEqual(loadConfig({ DIMSE_PEERS: addresses.join(", ") }).DIMSE_PEERS, addresses);
+    assert.throws(() => loadConfig({ DIMSE_PEERS: "A@host" }), /DIMSE_PEERS: must be of the form AE@host:port/);
+    assert.throws(() => loadConfig({ DIMSE_PEERS: "A@host:104,A@other:104" }), /DIMSE_PEERS: .*once/);
+    assert.throws(() => loadConfig({ DIMSE_PEERS: "n=A@host:104,n=B@host:104" }), /DIMSE_PEERS: .*once/);
   });
 });
