@@ -1,6 +1,6 @@
 /** Text in Specific Character Set (0008,0005) as Unicode: PS3.5 6.1 and PS3.3 C.12.1.1.2. */
 import { isAscii, isUtf8 } from "node:buffer";
-import { TextDecoder } from "node:util";
+import { replacement, singleByteTable, textDecoder } from "./charset-tables.ts";
 import {
   characterSetTerm,
   escapeSequences,
@@ -24,7 +24,6 @@ export interface DicomTextDecoder {
 }
 
 const escape = 0x1b;
-const replacement = "\uFFFD";
 
 /** What G0 and G1 hold. */
 interface Designations {
@@ -196,37 +195,4 @@ class CodeExtensionDecoder {
 function isPair(first: number, second: number, half: 0 | 0x80): boolean {
   if (half === 0) return first > 0x20 && first < 0x7f && second > 0x20 && second < 0x7f;
   return first > 0x80 && first < 0xff && second > 0x80 && second < 0xff;
-}
-
-const textDecoders = new Map<string, TextDecoder>();
-
-/** The decoder of a WHATWG label; each is made once. */
-function textDecoder(label: string): TextDecoder {
-  const known = textDecoders.get(label);
-  if (known !== undefined) return known;
-  const made = new TextDecoder(label);
-  textDecoders.set(label, made);
-  return made;
-}
-
-const singleByteTables = new Map<GraphicSetName, readonly string[]>();
-
-/** The 256 characters of a set of one byte: the upper half is for G1, the lower for the same set in G0. Made once. */
-function singleByteTable(set: GraphicSetName): readonly string[] {
-  const known = singleByteTables.get(set);
-  if (known !== undefined) return known;
-  const made = Array.from({ length: 256 }, (_, byte) => singleByteCharacter(set, byte));
-  singleByteTables.set(set, made);
-  return made;
-}
-
-function singleByteCharacter(set: GraphicSetName, byte: number): string {
-  if (byte >= 0x80 && byte < 0xa0) return String.fromCharCode(byte);
-  if (set === "ISO-IR 14" && byte === 0x5c) return "\u00A5";
-  if (set === "ISO-IR 14" && byte === 0x7e) return "\u203E";
-  if (set === "ISO-IR 6" || set === "ISO-IR 14") return byte < 0x80 ? String.fromCharCode(byte) : replacement;
-  const upper = byte | 0x80;
-  return set === "ISO-IR 100"
-    ? String.fromCharCode(upper)
-    : textDecoder(graphicSets[set].label).decode(Uint8Array.of(upper));
 }

@@ -29,7 +29,12 @@ export function valueField(tag: number, attribute: JsonAttribute): Buffer {
   if (row.kind === "number") return numbers(tag, values, row);
   if (row.kind === "tag") return attributeTags(values);
   if (!row.splits && values.length > 1) throw metadataFault(tag, `holds ${values.length} values, and VR ${row.vr} one`);
-  return padded(Buffer.from(values.map((value) => textOf(value)).join("\\"), "utf8"), row);
+  return padded(Buffer.from(textOfValues(values), "utf8"), row);
+}
+
+/** The text of a value field, its values joined by backslash (PS3.5 6.4). */
+export function textOfValues(values: readonly JsonValue[]): string {
+  return values.length === 1 ? textOf(values[0] ?? null) : values.map((value) => textOf(value)).join("\\");
 }
 
 /** `bytes` with the padding of the VR when their length is odd (PS3.5 6.2): NUL for UIDs and binary, else a blank. */
