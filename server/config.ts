@@ -143,7 +143,7 @@ const schema = z.object({
   DUPLICATES: word("keep", "replace", "reject")
     .default("keep")
     .describe(
-      "When UIDs are stored again with other bytes: keep what is there and refuse, replace it, or reject identical ones, too.",
+      "When UIDs are stored again with another data set: keep what is there and refuse, replace it, or reject identical ones, too.",
     ),
   REMOVED_KEEP_DAYS: wholeNumber(0, 36_500)
     .default(7)

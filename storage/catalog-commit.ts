@@ -21,7 +21,7 @@ import {
   twinsAmong,
   values,
 } from "./catalog-entities.ts";
-import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
+import type { CommitOutcome, HeldObject, InstanceRecord } from "./catalog-records.ts";
 import { lockSeries, lockStudies, makeWay } from "./catalog-replace.ts";
 import { retried } from "./retry.ts";
 import { differences } from "./study-conflicts.ts";
@@ -162,10 +162,11 @@ async function commitOnce(
     if (committed.has(record.instance.blobKey)) return { status: "committed", differences: said() };
     if (replaced.has(record)) return { status: "replaced", differences: said() };
     // A commit whose answer was lost is tried again: the row is then this one's own.
-    const held = known(stored, `${id}/${record.instance.uid}`);
-    if (held.blob_key === record.instance.blobKey) return { status: "committed", differences: said() };
+    const there = known(stored, `${id}/${record.instance.uid}`);
+    if (there.blob_key === record.instance.blobKey) return { status: "committed", differences: said() };
     const hold = holds.get(record);
-    return { status: "duplicate", identical: held.sha256.equals(record.instance.sha256), ...(hold && { hold }) };
+    const identical = there.sha256.equals(record.instance.sha256);
+    return { status: "duplicate", identical, held: heldObject(there), ...(hold && { hold }) };
   });
 }
 
@@ -269,9 +270,21 @@ async function reviseSeries(trx: Knex.Transaction, written: readonly WrittenInst
 interface StoredInstance {
   readonly sha256: Buffer;
   readonly blob_key: string;
+  readonly byte_length: number;
+  readonly data_set_offset: number;
+  readonly transfer_syntax_uid: string;
 }
 
-/** Hash and key of every instance that `records` name, as stored. */
+function heldObject(row: StoredInstance): HeldObject {
+  return {
+    blobKey: row.blob_key,
+    byteLength: row.byte_length,
+    dataSetOffset: row.data_set_offset,
+    transferSyntaxUid: row.transfer_syntax_uid,
+  };
+}
+
+/** Hash and place of every instance that `records` name, as stored. */
 async function storedInstances(
   trx: Knex.Transaction,
   records: readonly InstanceRecord[],
@@ -279,6 +292,7 @@ async function storedInstances(
 ): Promise<Map<string, StoredInstance>> {
   const found: (StoredInstance & { series_id: number; sop_instance_uid: string })[] = await trx("instance")
     .select("series_id", "sop_instance_uid", "sha256", "blob_key")
+    .select("byte_length", "data_set_offset", "transfer_syntax_uid")
     .whereIn(
       ["series_id", "sop_instance_uid"],
       records.map((record) => [seriesOf(record).id, record.instance.uid]),

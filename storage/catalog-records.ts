@@ -53,7 +53,18 @@ export type CommitOutcome =
   /** It has taken the place of an instance with the same UIDs and other bytes. */
   | { readonly status: "replaced"; readonly differences: readonly Difference[] }
   /**
-   * An instance with the same UIDs was there and stays; `identical` when its SHA-256 is the same, `hold` when it would
-   * have been replaced if that did not protect it.
+   * An instance with the same UIDs was there and stays, under `held`; `identical` when its SHA-256 is the same, `hold` when
+   * it would have been replaced if that did not protect it.
    */
-  | { readonly status: "duplicate"; readonly identical: boolean; readonly hold?: HoldName | undefined };
+  | {
+      readonly status: "duplicate";
+      readonly identical: boolean;
+      readonly held: HeldObject;
+      readonly hold?: HoldName | undefined;
+    };
+
+/** Where an instance lies that was committed earlier. */
+export type HeldObject = Pick<
+  InstanceRecord["instance"],
+  "blobKey" | "byteLength" | "dataSetOffset" | "transferSyntaxUid"
+>;

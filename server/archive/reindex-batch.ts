@@ -12,6 +12,7 @@ import { describe, describeLevels, type StoredBytes } from "./describe.ts";
 import { nonPatientCategoryOf } from "./non-patient-categories.ts";
 import { describeNonPatient, nonPatientRecord } from "./non-patient-store.ts";
 import { Reading } from "./reading.ts";
+import { isSameDataSet } from "./same-data-set.ts";
 import { objectBytes } from "./stored-bytes.ts";
 
 /** Why an object has no row. */
@@ -28,7 +29,7 @@ export interface ReindexProblem {
     | "deleted";
   /** One sentence. */
   readonly reason: string;
-  /** False when nothing is lost: the same bytes have a row, or shall have none. */
+  /** False when nothing is lost: the same data set has a row, or shall have none. */
   readonly isFailure: boolean;
 }
 
@@ -89,8 +90,10 @@ export function createReindexBatch(blobs: Blobs, catalog: Catalog, replaceKeepin
       const problems: ReindexProblem[] = [];
       for (const [index, outcome] of outcomes.entries()) {
         const one = found[index];
-        if (!one || outcome.status !== "duplicate" || (!outcome.identical && (await hasReplaced(one)))) continue;
-        problems.push(duplicate(one.object.key, outcome.identical));
+        if (!one || outcome.status !== "duplicate") continue;
+        const identical = outcome.identical || (await isSameDataSet(blobs, outcome.held, one.record.instance));
+        if (!identical && (await hasReplaced(one))) continue;
+        problems.push(duplicate(one.object.key, identical));
       }
       return { indexed: found.length - problems.length, problems };
     } catch (cause) {
@@ -162,7 +165,7 @@ function refused(key: string, { message }: ArchiveError): ReindexProblem {
 }
 
 function duplicate(key: string, identical: boolean): ReindexProblem {
-  const which = identical ? "with the same bytes" : "with the same UIDs and other bytes";
+  const which = identical ? "with the same data set" : "with the same UIDs and another data set";
   return { key, kind: "duplicate", reason: `Another object ${which} has the row.`, isFailure: !identical };
 }
 

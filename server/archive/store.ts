@@ -2,6 +2,7 @@
 import type { BlobMetadata, Blobs } from "../../storage/blobs.ts";
 import type { Catalog } from "../../storage/catalog.ts";
 import { holdSentence } from "../../storage/catalog-held.ts";
+import type { CommitOutcome, InstanceRecord } from "../../storage/catalog-records.ts";
 import type { QuarantineLimits } from "../../storage/catalog-quarantine.ts";
 import { isOtherPatient, sentenceOf } from "../../storage/study-conflicts.ts";
 import type { ScannedFile } from "../dicom/part10.ts";
@@ -14,6 +15,7 @@ import { createMendHeld } from "./mend-held.ts";
 import { isQuarantined } from "./quarantine-faults.ts";
 import { createKeep } from "./quarantine-keep.ts";
 import { type Keeps, Reading } from "./reading.ts";
+import { isSameDataSet } from "./same-data-set.ts";
 
 export interface StoreOptions {
   /** When given, an instance of another study is refused (PS3.18 10.5.1: POST /studies/{study}). */
@@ -33,9 +35,9 @@ export type Store = (body: AsyncIterable<Buffer>, options?: StoreOptions) => Pro
 
 /** What happens when the UIDs of a stored instance are stored again. */
 export type DuplicatePolicy =
-  /** Identical bytes are a success; others are refused, and what is there stays. */
+  /** The same data set is a success; others are refused, and what is there stays. */
   | "keep"
-  /** Identical bytes are a success; others take the place of what is there, which can be restored. */
+  /** The same data set is a success; others take the place of what is there, which can be restored. */
   | "replace"
   /** Refused, identical or not. */
   | "reject";
@@ -89,7 +91,8 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
   const replaceKeepingDays = duplicates === "replace" ? removedKeepDays : undefined;
   const orphans = createOrphans(blobs, catalog.removals, log);
   const mendHeld = createMendHeld(blobs, catalog.integrity, log);
-  const commits = new CommitQueue({
+  const commits = new CommitQueue({ commit: (records) => catalog.commit(records, { describe: describeLevels }) });
+  const replacements = new CommitQueue({
     commit: (records) => catalog.commit(records, { replaceKeepingDays, describe: describeLevels }),
   });
 
@@ -115,10 +118,7 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
       const { identifiers, warnings, record } = reading.described();
       const described = record({ blobKey, byteLength, sha256: reading.sha256() });
       const instance = { ...described, origin: options.origin };
-      const outcome = await commits.commit(instance).catch(async (error: unknown) => {
-        await orphans.doubt(blobKey, error);
-        throw error;
-      });
+      const outcome = await committed(instance);
       if (outcome.status !== "duplicate") {
         const { differences } = outcome;
         if (isOtherPatient(differences))
@@ -145,6 +145,24 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
       reading.end();
     }
   };
+
+  /** Commits one. What has the UIDs and the data set of what is held is identical, and replaces nothing. */
+  async function committed(record: InstanceRecord): Promise<CommitOutcome> {
+    const { blobKey } = record.instance;
+    const doubt = async (error: unknown) => {
+      await orphans.doubt(blobKey, error);
+      throw error;
+    };
+    const outcome = await commits.commit(record).catch(doubt);
+    if (outcome.status !== "duplicate" || outcome.identical || duplicates === "reject") return outcome;
+    try {
+      if (await isSameDataSet(blobs, outcome.held, record.instance)) return { ...outcome, identical: true };
+    } catch (error) {
+      await orphans.remove(blobKey);
+      throw error;
+    }
+    return duplicates === "replace" ? replacements.commit(record).catch(doubt) : outcome;
+  }
 
   function failed(cause: unknown, known: Omit<Failed, "status" | "error">): Failed {
     const error = toArchiveError(cause);

@@ -9,7 +9,7 @@ import type { InstanceRecord } from "../../storage/catalog-records.ts";
 import { connectDatabase } from "../../storage/database.ts";
 import { isUndone } from "../../storage/undone.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
-import { catalogRecord } from "../support/records.ts";
+import { catalogRecord, heldObject } from "../support/records.ts";
 
 /** Resolves when `is` says so. */
 async function waitFor(is: () => Promise<boolean>): Promise<void> {
@@ -98,11 +98,11 @@ describe("commits into series that are known", () => {
     const fresh = catalogRecord("1.2", "1.2.1", "1.2.1.3");
     const twin = { ...fresh, instance: { ...fresh.instance, blobKey: freshKey() } };
     const stored = catalogRecord("1.2", "1.2.1", "1.2.1.2");
-    const outcomes = await catalog.commit([stored, fresh, twin]);
-    assert.deepEqual(outcomes, [
-      { status: "duplicate", identical: true },
+    const [of, ...others] = await catalog.commit([stored, fresh, twin]);
+    assert.deepEqual([of?.status, of?.status === "duplicate" && of.identical], ["duplicate", true]);
+    assert.deepEqual(others, [
       { status: "committed", differences: [] },
-      { status: "duplicate", identical: true },
+      { status: "duplicate", identical: true, held: heldObject(fresh) },
     ]);
     const [series] = await catalog.findSeries({ studyInstanceUid: "1.2" });
     assert.equal(series?.instanceCount, 3);
@@ -136,10 +136,10 @@ describe("commits into series that are known", () => {
     });
     end();
     await other;
-    assert.deepEqual(await outcomes, [
-      { status: "committed", differences: [] },
-      { status: "duplicate", identical: false },
-    ]);
+    const [committed, duplicate] = await outcomes;
+    assert.deepEqual(committed, { status: "committed", differences: [] });
+    assert.equal(duplicate?.status === "duplicate" && duplicate.identical, false);
+    assert.equal(duplicate?.status, "duplicate");
     assert.equal((await knex("change").where({ series_instance_uid: "1.9.1" })).length, 3);
   });
 

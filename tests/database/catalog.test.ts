@@ -8,7 +8,7 @@ import type { InstanceRecord } from "../../storage/catalog-records.ts";
 import { freshKey } from "../../storage/blobs.ts";
 import { connectDatabase } from "../../storage/database.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
-import { catalogRecord } from "../support/records.ts";
+import { catalogRecord, heldObject } from "../support/records.ts";
 
 describe("the catalog", () => {
   let database: TestDatabase;
@@ -33,8 +33,8 @@ describe("the catalog", () => {
     const outcomes = [...(await catalog.commit([one, twin])), ...(await catalog.commit([other]))];
     assert.deepEqual(outcomes, [
       { status: "committed", differences: [] },
-      { status: "duplicate", identical: true },
-      { status: "duplicate", identical: false },
+      { status: "duplicate", identical: true, held: heldObject(one) },
+      { status: "duplicate", identical: false, held: heldObject(one) },
     ]);
     const [series] = await catalog.findSeries({ studyInstanceUid: "1.1" });
     assert.deepEqual([series?.instanceCount, series?.revision], [1, 1]);

@@ -125,6 +125,28 @@ describe("DUPLICATES", () => {
     });
   }
 
+  for (const policy of ["keep", "replace"]) {
+    it(`${policy}: the same data set with other file meta information is identical, in the same transfer syntax`, async (t) => {
+      const { store, current, changes, objects } = await start(t, policy);
+      const file = instanceFile();
+      await store(200, file);
+      // A file without a preamble begins with its file meta information.
+      const { bytes } = file;
+      const otherPreamble = Buffer.concat([Buffer.alloc(128, 1), bytes.subarray(128)]);
+      for (const again of [otherPreamble, bytes.subarray(132)]) {
+        const [stored] = items(await store(200, { ...file, bytes: again }), "00081199");
+        assert.equal(first(stored, "00081196"), undefined, "no warning");
+      }
+      assert.deepEqual([await current(file), await changes(), await objects()], [bytes, ["create"], 1]);
+      const otherSyntax = Buffer.from(bytes);
+      otherSyntax.write("1.2.840.10008.1.2.5\0", bytes.indexOf("1.2.840.10008.1.2.1\0"), "latin1");
+      const altogether = { ...file, bytes: otherSyntax };
+      if (policy === "keep") assert.equal(failure(await store(409, altogether)).reason, duplicateSopInstance);
+      else await store(200, altogether);
+      assert.deepEqual(await current(file), policy === "keep" ? bytes : otherSyntax);
+    });
+  }
+
   it("reject: identical bytes fail, too", async (t) => {
     const { store, current, changes, objects } = await start(t, "reject");
     const file = instanceFile();

@@ -1,7 +1,7 @@
 /** Records as the archive hands them to the catalog, without a file behind them. */
 import { createHash } from "node:crypto";
 import { freshKey } from "../../storage/blobs.ts";
-import type { InstanceRecord } from "../../storage/catalog-records.ts";
+import type { HeldObject, InstanceRecord } from "../../storage/catalog-records.ts";
 
 /** One instance of these UIDs; `columns` are those of the instance. */
 export function catalogRecord(
@@ -28,4 +28,10 @@ export function catalogRecord(
       warnings: [],
     },
   };
+}
+
+/** Where it lies, as a commit tells of a duplicate. */
+export function heldObject({ instance }: InstanceRecord): HeldObject {
+  const { blobKey, byteLength, dataSetOffset, transferSyntaxUid } = instance;
+  return { blobKey, byteLength, dataSetOffset, transferSyntaxUid };
 }

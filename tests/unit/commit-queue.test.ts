@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { CommitQueue } from "../../server/archive/commit-queue.ts";
 import { ArchiveError } from "../../server/errors.ts";
 import type { CommitOutcome, InstanceRecord } from "../../storage/catalog-records.ts";
+import { heldObject } from "../support/records.ts";
 
 const committed: CommitOutcome = { status: "committed", differences: [] };
 
@@ -65,7 +66,7 @@ describe("commit queue", () => {
   });
 
   it("gives each its own outcome", async () => {
-    const duplicate: CommitOutcome = { status: "duplicate", identical: true };
+    const duplicate: CommitOutcome = { status: "duplicate", identical: true, held: heldObject(record("b")) };
     const { queue } = catalogOf((uids) => uids.map((uid) => (uid === "b" ? duplicate : committed)));
     const outcomes = await Promise.all(["a", "b", "c"].map((uid) => queue.commit(record(uid))));
     assert.deepEqual(outcomes, [committed, duplicate, committed]);
