@@ -23,7 +23,7 @@ export interface DispatchOptions {
 export class Dispatch {
   readonly #options: DispatchOptions;
   readonly #running = new Map<number, { readonly controller: AbortController; cancelled: boolean }>();
-  #whenIdle: (() => void) | undefined;
+  #whenIdle: (() => void)[] = [];
 
   constructor(options: DispatchOptions) {
     this.#options = options;
@@ -42,7 +42,7 @@ export class Dispatch {
   /** Resolves when no request is being performed. */
   async idle(): Promise<void> {
     if (this.#running.size === 0) return;
-    await new Promise<void>((resolve) => void (this.#whenIdle = resolve));
+    await new Promise<void>((resolve) => void this.#whenIdle.push(resolve));
   }
 
   /** A request came. */
@@ -104,8 +104,7 @@ export class Dispatch {
     this.#running.delete(messageId);
     this.#options.onRoom();
     if (this.#running.size > 0) return;
-    this.#whenIdle?.();
-    this.#whenIdle = undefined;
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   #refuse(message: BegunMessage, status: number): void {

@@ -41,8 +41,8 @@ export interface DimseDoor {
 const localLimitExceeded: AssociateReject = { type: "A-ASSOCIATE-RJ", result: 2, source: 3, reason: 2 };
 const temporaryCongestion: AssociateReject = { type: "A-ASSOCIATE-RJ", result: 2, source: 3, reason: 1 };
 
-/** So many connections beyond the bound get their rejection; more are closed without a word. */
-const spareConnections = 64;
+/** Connections without an association: when there are more, the one that has said nothing for longest is closed. */
+const mostWaiting = 1024;
 
 /** Makes the door; it listens nowhere yet. */
 export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
@@ -52,6 +52,7 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
   const policy: NegotiationPolicy = { services: entries, maximumLength: options.maximumLength };
   const servers: Server[] = [];
   const connections = new Set<UpperLayer>();
+  const waiting = new Set<UpperLayer>();
   const associations = new Set<RunningAssociation>();
   let isStopping = false;
 
@@ -62,10 +63,6 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
   }
 
   function onConnection(socket: Socket): void {
-    if (connections.size >= maximumAssociations + spareConnections) {
-      socket.destroy();
-      return;
-    }
     const state: { association?: RunningAssociation } = {};
     const remoteAddress = socket.remoteAddress ?? "";
     const onEnd = (error: ArchiveError, how: EndKind) => {
@@ -89,7 +86,13 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
       { artim: timeouts.acse, maximumLength: options.maximumLength, isRequestor: false },
     );
     connections.add(upperLayer);
-    void upperLayer.closed.then(() => connections.delete(upperLayer));
+    waiting.add(upperLayer);
+    void upperLayer.closed.then(() => {
+      connections.delete(upperLayer);
+      waiting.delete(upperLayer);
+    });
+    const [oldest] = waiting;
+    if (waiting.size > mostWaiting) oldest?.destroy();
 
     function answer(request: AssociateRequest): void {
       const rejection = refusal();
@@ -102,6 +105,7 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
       const association = new RunningAssociation(all);
       state.association = association;
       associations.add(association);
+      waiting.delete(upperLayer);
       const { callingAeTitle, calledAeTitle } = request;
       const contexts = association.contexts.size;
       log.info(

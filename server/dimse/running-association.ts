@@ -99,6 +99,8 @@ export class RunningAssociation implements Association {
 
   async send(message: OutgoingMessage): Promise<void> {
     this.#throwIfEnded();
+    // The peer's time to take it begins now, however long this side was at it.
+    this.onProgress();
     try {
       await this.#writer.send(message);
     } catch (error) {
