@@ -6,7 +6,7 @@ import type { BegunMessage } from "./message-assembler.ts";
 import { isPending, statuses } from "./status.ts";
 
 /** Requests of one association that are performed at a time; more wait in the socket. */
-const mostAtOnce = 16;
+export const mostAtOnce = 16;
 
 /** What the dispatch needs of its association. */
 export interface DispatchOptions {

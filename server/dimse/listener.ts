@@ -5,8 +5,9 @@ import type { Archive } from "../archive/archive.ts";
 import { type ArchiveError, toArchiveError } from "../errors.ts";
 import type { Association, Service } from "./association.ts";
 import type { Command } from "./command.ts";
+import { mostAtOnce } from "./dispatch.ts";
 import { type AssociationTimeouts, connect } from "./connect.ts";
-import { negotiate, type NegotiationPolicy } from "./negotiate.ts";
+import { negotiate, negotiationPolicy } from "./negotiate.ts";
 import type { AssociateReject, AssociateRequest } from "./pdu.ts";
 import { RunningAssociation } from "./running-association.ts";
 import { listServices, servicesByCommandField } from "./services.ts";
@@ -49,7 +50,11 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
   const { archive, log, aeTitle, maximumAssociations, timeouts } = options;
   const entries = listServices({ archive, aeTitle, connect });
   const services = withActivity(servicesByCommandField(entries), options.beginActivity);
-  const policy: NegotiationPolicy = { services: entries, maximumLength: options.maximumLength };
+  const policy = negotiationPolicy(entries, {
+    maximumLength: options.maximumLength,
+    operationsWindow: { maximumInvoked: mostAtOnce, maximumPerformed: mostAtOnce },
+    storesUnknown: true,
+  });
   const servers: Server[] = [];
   const connections = new Set<UpperLayer>();
   const waiting = new Set<UpperLayer>();
@@ -100,7 +105,7 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
         upperLayer.reject(rejection);
         return;
       }
-      const { accept } = negotiate(request, policy);
+      const accept = negotiate(request, policy);
       const all = { socket, upperLayer, request, accept, side: "acceptor", services, timeouts, onFault } as const;
       const association = new RunningAssociation(all);
       state.association = association;

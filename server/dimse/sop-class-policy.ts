@@ -59,3 +59,31 @@ export const sopClassPolicies = {
 
 /** Name of a kind. */
 export type SopClassKind = keyof typeof sopClassPolicies;
+
+/** A SOP class of a service beside storage (PS3.6 Table A-1). */
+export interface ServiceSopClass {
+  readonly name: string;
+  readonly kind: SopClassKind;
+}
+
+const rows: readonly (readonly [uid: string, kind: SopClassKind, name: string])[] = [
+  ["1.2.840.10008.1.1", "verification", "Verification"],
+  ["1.2.840.10008.1.20.1", "commitment", "Storage Commitment Push Model"],
+  ["1.2.840.10008.5.1.4.1.2.1.1", "find", "Patient Root Query/Retrieve Information Model - FIND"],
+  ["1.2.840.10008.5.1.4.1.2.1.2", "retrieve", "Patient Root Query/Retrieve Information Model - MOVE"],
+  ["1.2.840.10008.5.1.4.1.2.1.3", "retrieve", "Patient Root Query/Retrieve Information Model - GET"],
+  ["1.2.840.10008.5.1.4.1.2.2.1", "find", "Study Root Query/Retrieve Information Model - FIND"],
+  ["1.2.840.10008.5.1.4.1.2.2.2", "retrieve", "Study Root Query/Retrieve Information Model - MOVE"],
+  ["1.2.840.10008.5.1.4.1.2.2.3", "retrieve", "Study Root Query/Retrieve Information Model - GET"],
+  ["1.2.840.10008.5.1.4.1.2.3.1", "find", "Patient/Study Only Query/Retrieve Information Model - FIND"],
+  ["1.2.840.10008.5.1.4.1.2.3.2", "retrieve", "Patient/Study Only Query/Retrieve Information Model - MOVE"],
+  ["1.2.840.10008.5.1.4.1.2.3.3", "retrieve", "Patient/Study Only Query/Retrieve Information Model - GET"],
+  ["1.2.840.10008.5.1.4.1.2.4.2", "retrieve", "Composite Instance Root Retrieve - MOVE"],
+  ["1.2.840.10008.5.1.4.1.2.4.3", "retrieve", "Composite Instance Root Retrieve - GET"],
+  ["1.2.840.10008.5.1.4.1.2.5.3", "retrieve", "Composite Instance Retrieve Without Bulk Data - GET"],
+];
+
+/** What the services of the list can be about, by UID. */
+export const serviceSopClasses: ReadonlyMap<string, ServiceSopClass> = new Map(
+  rows.map(([uid, kind, name]) => [uid, { kind, name }]),
+);

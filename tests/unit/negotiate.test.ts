@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { transferSyntaxes } from "../../server/dicom/transfer-syntax.ts";
 import { type ExtendedOption, extendedNegotiationOf } from "../../server/dimse/extended-negotiation.ts";
-import { type Admitted, negotiate, type NegotiationPolicy } from "../../server/dimse/negotiation.ts";
+import { acceptedContexts } from "../../server/dimse/accepted-contexts.ts";
+import { type Admitted, negotiate, type NegotiationPolicy, negotiationPolicy } from "../../server/dimse/negotiate.ts";
 import {
   type AssociateRequest,
   dicomApplicationContext,
@@ -21,17 +22,14 @@ const commitment = "1.2.840.10008.1.20.1";
 const privateClass = "1.3.12.2.1107.5.9.1";
 const { implicitLittle, explicitLittle, explicitBig, deflated, jpegBaseline, rle } = syntaxUid;
 
-const policy: NegotiationPolicy = {
-  maximumLength: 131_072,
-  operationsWindow: { maximumInvoked: 16, maximumPerformed: 8 },
-  storesUnknown: true,
-  sopClasses: new Map([
-    [verification, "verification"],
-    [studyFind, "find"],
-    [studyGet, "retrieve"],
-    [commitment, "commitment"],
-  ]),
-};
+const policy = negotiationPolicy(
+  [{ sopClassUids: [verification, studyFind, studyGet, commitment] }, { sopClassUids: "storage" }],
+  {
+    maximumLength: 131_072,
+    operationsWindow: { maximumInvoked: 16, maximumPerformed: 8 },
+    storesUnknown: true,
+  },
+);
 
 /** A context proposed by id, class and syntaxes. */
 type Proposal = readonly [id: number, abstractSyntaxUid: string, ...transferSyntaxUids: string[]];
@@ -59,12 +57,17 @@ function request(proposals: readonly Proposal[], information: Partial<UserInform
   };
 }
 
+/** What the association will have. */
+function contextsOf(asked: AssociateRequest) {
+  return acceptedContexts(asked, negotiate(asked, policy), "acceptor");
+}
+
 /** Result and transfer syntax by context id. */
 function answers(
   proposals: readonly Proposal[],
   { changed = {}, admitted }: { changed?: Partial<NegotiationPolicy>; admitted?: Admitted } = {},
 ) {
-  const { accept } = negotiate(request(proposals), { ...policy, ...changed }, admitted);
+  const accept = negotiate(request(proposals), { ...policy, ...changed }, admitted);
   return accept.presentationContexts.map(({ id, result, transferSyntaxUid }) => [id, result, transferSyntaxUid]);
 }
 
@@ -75,7 +78,6 @@ describe("negotiation", () => {
       [255, verification, implicitLittle],
       [1, "1.2.840.10008.5.1.4.31", explicitLittle],
       [3, ct, "1.2.3.4"],
-      [7, mr, implicitLittle],
     ];
     assert.deepEqual(answers(proposals), [
       [7, 0, explicitLittle],
@@ -83,7 +85,7 @@ describe("negotiation", () => {
       [1, 3, explicitLittle],
       [3, 4, "1.2.3.4"],
     ]);
-    const { contexts } = negotiate(request(proposals), policy);
+    const contexts = contextsOf(request(proposals));
     assert.deepEqual([...contexts.keys()], [7, 255]);
     assert.equal(contexts.get(7)?.abstractSyntaxUid, ct);
   });
@@ -155,7 +157,7 @@ describe("negotiation", () => {
     const resultWith = (serviceClassUid: string, relatedGeneralSopClassUids: readonly string[], uid = privateClass) => {
       const special = { sopClassUid: uid, serviceClassUid, relatedGeneralSopClassUids };
       const asked = request([[1, uid, explicitLittle]], { commonExtendedNegotiations: [special] });
-      return negotiate(asked, closed).accept.presentationContexts[0]?.result;
+      return negotiate(asked, closed).presentationContexts[0]?.result;
     };
     assert.equal(resultWith("1.2.840.10008.4.2", []), 0);
     assert.equal(resultWith("1.2.3", ["1.2.3.4", ct]), 0);
@@ -166,8 +168,8 @@ describe("negotiation", () => {
   it("agrees to roles that were proposed, and to no others", () => {
     const roleOf = (sopClassUid: string, scuRole: boolean, scpRole: boolean) => {
       const asked = request([[1, sopClassUid, explicitLittle]], { roles: [{ sopClassUid, scuRole, scpRole }] });
-      const { accept, contexts } = negotiate(asked, policy);
-      const context = contexts.get(1);
+      const accept = negotiate(asked, policy);
+      const context = contextsOf(asked).get(1);
       return {
         answered: accept.userInformation.roles.map((role) => [role.scuRole, role.scpRole]),
         result: accept.presentationContexts[0]?.result,
@@ -180,9 +182,10 @@ describe("negotiation", () => {
     assert.deepEqual(roleOf(studyFind, true, true), { answered: [[true, false]], result: 0, roles: [true, false] });
     assert.deepEqual(roleOf(studyFind, false, true), { answered: [], result: 1, roles: undefined });
     assert.deepEqual(roleOf(ct, false, false), { answered: [], result: 1, roles: undefined });
-    const { contexts, accept } = negotiate(request([[1, ct, explicitLittle]]), policy);
-    assert.deepEqual([contexts.get(1)?.mayPerform, contexts.get(1)?.mayInvoke], [true, false]);
-    assert.deepEqual(accept.userInformation.roles, []);
+    const plain = request([[1, ct, explicitLittle]]);
+    const context = contextsOf(plain).get(1);
+    assert.deepEqual([context?.mayPerform, context?.mayInvoke], [true, false]);
+    assert.deepEqual(negotiate(plain, policy).userInformation.roles, []);
   });
 
   it("holds to what a peer may do", () => {
@@ -190,7 +193,7 @@ describe("negotiation", () => {
       const roles = [{ sopClassUid: mr, scuRole: true, scpRole: true }];
       const classes = [verification, ct, mr, studyFind, studyGet, commitment];
       const proposals = classes.map((uid, index): Proposal => [2 * index + 1, uid, explicitLittle]);
-      const { accept } = negotiate(request(proposals, { roles }), policy, { rights: new Set(rights) });
+      const accept = negotiate(request(proposals, { roles }), policy, { rights: new Set(rights) });
       return {
         results: accept.presentationContexts.map(({ result }) => result),
         mr: accept.userInformation.roles.map(({ scuRole, scpRole }) => [scuRole, scpRole]),
@@ -205,10 +208,10 @@ describe("negotiation", () => {
   it("answers extended negotiation field by field, as many as were asked, where the context is accepted", () => {
     const negotiated = (sopClassUid: string, ...fields: number[]) => {
       const item = { sopClassUid, serviceClassApplicationInformation: Buffer.from(fields) };
-      const second = { sopClassUid, serviceClassApplicationInformation: Buffer.from([9]) };
+      const first = { sopClassUid, serviceClassApplicationInformation: Buffer.from([9]) };
       const other = { sopClassUid: "1.2.3", serviceClassApplicationInformation: Buffer.from([1]) };
-      const asked = request([[1, sopClassUid, explicitLittle]], { extendedNegotiations: [other, item, second] });
-      const { accept } = negotiate(asked, policy);
+      const asked = request([[1, sopClassUid, explicitLittle]], { extendedNegotiations: [other, first, item] });
+      const accept = negotiate(asked, policy);
       const answered = accept.userInformation.extendedNegotiations;
       assert.ok(answered.every((one) => one.sopClassUid === sopClassUid));
       return { accept, fields: answered.map((one) => [...one.serviceClassApplicationInformation]) };
@@ -228,27 +231,34 @@ describe("negotiation", () => {
     assert.deepEqual([...retrieval], ["relationalRetrieval"]);
   });
 
+  it("fails at start when a service has a SOP class of which it is not said how it is negotiated", () => {
+    const settings = { maximumLength: 1, operationsWindow: policy.operationsWindow, storesUnknown: true };
+    assert.throws(() => negotiationPolicy([{ sopClassUids: ["1.2.3"] }], settings), /1\.2\.3/);
+    const none = negotiationPolicy([], settings);
+    assert.equal(negotiate(request([[1, ct, explicitLittle]]), none).presentationContexts[0]?.result, 3);
+  });
+
   it("says of storage that this server is none when the requestor is to store", () => {
     const item = { sopClassUid: ct, serviceClassApplicationInformation: Buffer.from([2, 0, 0, 0, 0, 0]) };
     const roles = [{ sopClassUid: ct, scuRole: false, scpRole: true }];
-    const { accept } = negotiate(request([[1, ct, explicitLittle]], { roles, extendedNegotiations: [item] }), policy);
+    const accept = negotiate(request([[1, ct, explicitLittle]], { roles, extendedNegotiations: [item] }), policy);
     const [answer] = accept.userInformation.extendedNegotiations;
     assert.deepEqual([...(answer?.serviceClassApplicationInformation ?? [])], [3, 0, 0, 0, 2, 0]);
   });
 
   it("grants of the operations window what both sides can do, and answers none that was not asked", () => {
     const windowFor = (maximumInvoked: number, maximumPerformed: number) =>
-      negotiate(request([], { operationsWindow: { maximumInvoked, maximumPerformed } }), policy).accept.userInformation
+      negotiate(request([], { operationsWindow: { maximumInvoked, maximumPerformed } }), policy).userInformation
         .operationsWindow;
     assert.deepEqual(windowFor(4, 2), { maximumInvoked: 4, maximumPerformed: 2 });
     assert.deepEqual(windowFor(100, 100), { maximumInvoked: 16, maximumPerformed: 8 });
     assert.deepEqual(windowFor(0, 0), { maximumInvoked: 16, maximumPerformed: 8 });
     assert.deepEqual(windowFor(1, 1), { maximumInvoked: 1, maximumPerformed: 1 });
-    assert.equal(negotiate(request([]), policy).accept.userInformation.operationsWindow, undefined);
+    assert.equal(negotiate(request([]), policy).userInformation.operationsWindow, undefined);
   });
 
   it("says its own greatest length, whatever the requestor's is, and repeats the titles", () => {
-    const { accept } = negotiate(request([], { maximumLength: 0 }), policy);
+    const accept = negotiate(request([], { maximumLength: 0 }), policy);
     assert.equal(accept.userInformation.maximumLength, 131_072);
     assert.match(accept.userInformation.implementationClassUid, /^2\.25\./);
     assert.deepEqual([accept.calledAeTitle, accept.callingAeTitle, accept.protocolVersion], ["NOCTIS", "CT1", 1]);
