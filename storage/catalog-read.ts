@@ -141,13 +141,14 @@ function instancesOf(knex: Knex, sopInstanceUid: string | undefined): Knex.Query
   return knex("instance").where(sopInstanceUid === undefined ? {} : { sop_instance_uid: sopInstanceUid });
 }
 
-interface Paged {
+/** What pages are made by. */
+export interface Paged {
   readonly id: number;
   readonly instanceNumber: number | null;
 }
 
 /** The rows of one series in (instance number, id) order; an instance without number comes last. */
-async function* pages<Row extends Paged>(query: Knex.QueryBuilder, seriesId: number): AsyncGenerator<Row> {
+export async function* pages<Row extends Paged>(query: Knex.QueryBuilder, seriesId: number): AsyncGenerator<Row> {
   let last: Row | undefined;
   while (true) {
     const page = query

@@ -40,6 +40,7 @@ import {
 } from "./catalog-query-tags.ts";
 import { createPeerCatalog, type PeerCatalog } from "./catalog-peers.ts";
 import { createRetentionCatalog, type RetentionCatalog } from "./catalog-retention.ts";
+import { createSelectionCatalog, type SelectionCatalog } from "./catalog-selection.ts";
 import { searchCatalog, type Search, type SearchResult } from "./catalog-search.ts";
 import type { CommitOutcome, InstanceRecord } from "./catalog-records.ts";
 import { createWebhookCatalog, type WebhookCatalog } from "./catalog-webhooks.ts";
@@ -71,6 +72,8 @@ export interface Catalog {
   findBulkDataPaths(instanceId: number): Promise<readonly string[]>;
   /** The entry of the table of bulk data at `path` of an instance, as it was committed; undefined when there is none. */
   findBulkData(instanceId: number, path: string): Promise<unknown>;
+  /** Instances by lists of UIDs, and by patient. */
+  readonly selection: SelectionCatalog;
   /** Attributes that an operator made searchable. */
   readonly queryTags: QueryTagCatalog;
   /** Runs `work` unless another, of this process or a different one, holds the lock of `name`; tells whether it ran. */
@@ -141,6 +144,7 @@ export function createCatalog(knex: Knex, readMatch?: ReadStudyMatch): Catalog {
     presentInstances: (ids) => databaseError(() => presentInstances(knex, ids)),
     readMetadata: (seriesId, sopInstanceUid) => readMetadata(knex, seriesId, sopInstanceUid),
     findBulkData: (instanceId, path) => databaseError(() => findBulkData(knex, instanceId, path)),
+    selection: createSelectionCatalog(knex),
     queryTags: {
       add: (definitions) => databaseError(() => addQueryTags(knex, definitions)),
       list: () => databaseError(() => listQueryTags(knex)),

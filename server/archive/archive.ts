@@ -29,6 +29,7 @@ import {
   type RetrievedFrames,
 } from "./retrieve-parts.ts";
 import { createRetention, type Retention } from "./retention.ts";
+import { createSelect, type SelectedInstances, type Selection } from "./selection.ts";
 import { createSpace } from "./space.ts";
 import { search, type SearchAnswers } from "./search.ts";
 import { type DicomJson, parseJsonText } from "../dicom/json.ts";
@@ -55,6 +56,8 @@ export interface Archive {
 
   /** The instances of a study, a series, or one, with their stored bytes. */
   instances(uids: ResourceUids): Promise<RetrievedInstances>;
+  /** The instances of a patient, or of lists of studies, series and instances, with their data sets alone. */
+  select(selection: Selection): Promise<SelectedInstances>;
   /** The metadata of a study, a series or an instance. */
   metadata(uids: ResourceUids, urlOf: UrlOf): Promise<RetrievedMetadata>;
   /** Frames of an instance by number, counted from 1, as stored. */
@@ -189,6 +192,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     },
     search: (query, urlOf) => search(catalog, query, urlOf),
     ...retrieve,
+    select: createSelect(blobs, catalog.selection),
     fileSet: createFileSet(retrieve),
     ...createRemove(catalog, { keepDays: removedKeepDays, sweep }),
     holds: createHolds(catalog),

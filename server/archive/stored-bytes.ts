@@ -8,6 +8,9 @@ import { transferSyntaxOf } from "../dicom/transfer-syntax.ts";
 import { swapped } from "../dicom/vr.ts";
 import { ArchiveError } from "../errors.ts";
 
+/** What reading takes of a store. */
+export type ReadableBlobs = Pick<Blobs, "get" | "read">;
+
 /** Where an instance lies, of its catalog row. */
 export interface StoredPlace {
   readonly transferSyntaxUid: string;
@@ -29,7 +32,7 @@ export interface ReadableBytes {
  * reads no more than its own bytes, of a deflated data set all before them too.
  */
 export function segmentBytes(
-  blobs: Blobs,
+  blobs: ReadableBlobs,
   place: StoredPlace,
   segments: readonly Segment[],
   swapWidth: 1 | 2 | 4 | 8 = 1,
@@ -59,7 +62,7 @@ const bulkDataSchema = z.object({
 });
 
 /** The value that `entry` of a table of bulk data (server/dicom/json.ts) says, in little endian. */
-export function tabledBytes(blobs: Blobs, place: StoredPlace, entry: unknown): ReadableBytes {
+export function tabledBytes(blobs: ReadableBlobs, place: StoredPlace, entry: unknown): ReadableBytes {
   const { segments, swapWidth } = bulkDataSchema.parse(entry);
   return segmentBytes(blobs, place, segments, swapWidth);
 }
@@ -92,7 +95,11 @@ function cutSegments(segments: readonly Segment[], range: Segment): Segment[] {
 const inOnePiece = 4 * 2 ** 20;
 
 /** The bytes of `segments`, one after the other. Neighbouring segments that nearly touch are read together. */
-async function* readSegments(blobs: Blobs, place: StoredPlace, segments: readonly Segment[]): AsyncGenerator<Buffer> {
+async function* readSegments(
+  blobs: ReadableBlobs,
+  place: StoredPlace,
+  segments: readonly Segment[],
+): AsyncGenerator<Buffer> {
   if (transferSyntaxOf(place.transferSyntaxUid)?.deflated) {
     yield* inflatedSegments(blobs, place, segments);
     return;
@@ -121,12 +128,12 @@ export async function* objectBytes(
 }
 
 /** The bytes of `range` in one piece, read when they are pulled. */
-export async function* readBytes(blobs: Blobs, blobKey: string, range: Segment): AsyncGenerator<Buffer> {
+export async function* readBytes(blobs: ReadableBlobs, blobKey: string, range: Segment): AsyncGenerator<Buffer> {
   yield await blobs.read(blobKey, range);
 }
 
 /** Numbers of `width` bytes from big to little endian, whatever the chunks. */
-async function* swapBytes(source: AsyncIterable<Buffer>, width: 1 | 2 | 4 | 8): AsyncGenerator<Buffer> {
+export async function* swapBytes(source: AsyncIterable<Buffer>, width: 1 | 2 | 4 | 8): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of source) {
     const bytes = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk;
@@ -158,7 +165,7 @@ function runsOf(segments: readonly Segment[]): Segment[][] {
 
 /** A deflated data set can only be read from its beginning; segments come in ascending order. */
 async function* inflatedSegments(
-  blobs: Blobs,
+  blobs: ReadableBlobs,
   place: StoredPlace,
   segments: readonly Segment[],
 ): AsyncGenerator<Buffer> {
@@ -166,7 +173,7 @@ async function* inflatedSegments(
 }
 
 /** The data set of a deflated file, which is in explicit VR little endian (PS3.5 A.5). */
-export async function* inflatedDataSet(blobs: Blobs, place: StoredPlace): AsyncGenerator<Buffer> {
+export async function* inflatedDataSet(blobs: ReadableBlobs, place: StoredPlace): AsyncGenerator<Buffer> {
   const { blobKey, dataSetOffset, byteLength } = place;
   const deflated = await blobs.get(blobKey, { offset: dataSetOffset, length: byteLength - dataSetOffset });
   // What fails, and leaving early, destroys both ends; the reader throws it.
@@ -197,7 +204,8 @@ async function* sliced(
   if (left.some(({ length }) => length > 0)) throw new ArchiveError("no-such-blob", "The stored bytes end too early.");
 }
 
-function toBuffer(chunk: unknown): Buffer {
+/** A chunk of a stream of bytes. */
+export function toBuffer(chunk: unknown): Buffer {
   if (Buffer.isBuffer(chunk)) return chunk;
   throw new TypeError("a stream of bytes yields buffers");
 }

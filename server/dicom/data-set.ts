@@ -16,6 +16,8 @@ export interface DataElement {
   readonly items?: readonly DataSet[];
   /** Where the value lies in the file when it was not kept: one segment, or one a fragment when encapsulated. */
   readonly segments?: readonly Segment[];
+  /** Whether it is encapsulated (PS3.5 A.4): `segments` are its fragments. */
+  readonly encapsulated?: true;
 }
 
 /** Elements in the order of the file, and how their values are encoded. */

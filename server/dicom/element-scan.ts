@@ -316,7 +316,7 @@ export class ElementScan {
     if (parent === this.#root && pixelDataTags.has(tag)) {
       this.#pixelData = { tag, kind: "encapsulated", basicOffsetTable, fragments, fragmentStarts };
     }
-    return this.#add(parent, { tag, vr, segments: fragments });
+    return this.#add(parent, { tag, vr, segments: fragments, encapsulated: true });
   }
 
   /** The first of two elements with one tag counts: a reader of a stream has acted on it before it sees the second. */

@@ -1,0 +1,66 @@
+/** Selects instances by patient and by lists of UIDs, to be sent to another application. */
+import type { InstanceKind, SelectedRow, SelectionCatalog } from "../../storage/catalog-selection.ts";
+import type { Uid } from "../dicom/uid.ts";
+import { dataSetBytes } from "./convert.ts";
+import type { ReadableBlobs } from "./stored-bytes.ts";
+
+/** What to select. Every constraint is met; lists have one member at least, and one constraint is there at least. */
+export interface Selection {
+  readonly patientId?: string | undefined;
+  /** Of the patient; without it, of any issuer. */
+  readonly issuerOfPatientId?: string | undefined;
+  readonly studyInstanceUids?: readonly Uid[] | undefined;
+  readonly seriesInstanceUids?: readonly Uid[] | undefined;
+  readonly sopInstanceUids?: readonly Uid[] | undefined;
+}
+
+/** One instance whose data set can be sent alone. */
+export interface SelectedInstance {
+  readonly studyInstanceUid: string;
+  readonly seriesInstanceUid: string;
+  readonly sopInstanceUid: string;
+  readonly sopClassUid: string;
+  /** What it is stored in. */
+  readonly transferSyntaxUid: string;
+  /** Length of the stored object in bytes: that of the data set, and somewhat more. */
+  readonly byteLength: number;
+  /**
+   * The data set without preamble and file meta information, in one of the `dataSetSyntaxes` (convert.ts) of the stored
+   * one; nothing is opened before the first bytes are pulled. Exactly as it was stored in the stored syntax.
+   */
+  readonly dataSet: (transferSyntaxUid: string) => AsyncIterable<Buffer>;
+}
+
+/** The instances of a selection, study by study, in series and instance order; may be gone through several times. */
+export interface SelectedInstances extends AsyncIterable<SelectedInstance> {
+  /** What they were when they were selected: how many of each SOP class and stored transfer syntax. */
+  readonly kinds: readonly InstanceKind[];
+}
+
+/** Makes the use case. What nothing matches is empty, and no error. */
+export function createSelect(blobs: ReadableBlobs, catalog: SelectionCatalog) {
+  return async (selection: Selection): Promise<SelectedInstances> => {
+    const { sopInstanceUids } = selection;
+    const series = await catalog.series(selection);
+    const kinds = await catalog.kinds(series, sopInstanceUids);
+    return {
+      kinds,
+      async *[Symbol.asyncIterator]() {
+        for await (const row of catalog.instances(series, sopInstanceUids)) yield toSelected(blobs, row);
+      },
+    };
+  };
+}
+
+function toSelected(blobs: ReadableBlobs, row: SelectedRow): SelectedInstance {
+  const { studyInstanceUid, seriesInstanceUid, sopInstanceUid, sopClassUid, transferSyntaxUid, byteLength } = row;
+  return {
+    studyInstanceUid,
+    seriesInstanceUid,
+    sopInstanceUid,
+    sopClassUid,
+    transferSyntaxUid,
+    byteLength,
+    dataSet: (syntax) => dataSetBytes(blobs, row, syntax),
+  };
+}
