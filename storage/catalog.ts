@@ -5,6 +5,7 @@ import { type ChangeCatalog, createChangeCatalog } from "./catalog-changes.ts";
 import { commitInstances, type CommitOptions } from "./catalog-commit.ts";
 import { knownSeries } from "./catalog-commit-quick.ts";
 import { type CommitmentCatalog, createCommitmentCatalog } from "./catalog-commitment.ts";
+import { type CommitmentReportCatalog, createCommitmentReportCatalog } from "./catalog-commitment-reports.ts";
 import { type ConflictCatalog, createConflictCatalog } from "./catalog-conflict-list.ts";
 import type { ReadStudyMatch } from "./catalog-held.ts";
 import { createHoldCatalog, type HoldCatalog } from "./catalog-holds.ts";
@@ -100,6 +101,8 @@ export interface Catalog {
   readonly nonPatient: NonPatientCatalog;
   /** Storage commitment. */
   readonly commitments: CommitmentCatalog;
+  /** Outcomes of storage commitment that are still to be told. */
+  readonly commitmentReports: CommitmentReportCatalog;
   /** What verifications found. */
   readonly integrity: IntegrityCatalog;
   /** What backups are made of, and how the last ones went. */
@@ -164,6 +167,7 @@ export function createCatalog(knex: Knex, readMatch?: ReadStudyMatch): Catalog {
     quarantine: createQuarantineCatalog(knex),
     nonPatient: createNonPatientCatalog(knex),
     commitments: createCommitmentCatalog(knex),
+    commitmentReports: createCommitmentReportCatalog(knex),
     integrity: createIntegrityCatalog(knex),
     backups: createBackupCatalog(knex),
     reindex: createReindexCatalog(knex),

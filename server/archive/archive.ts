@@ -4,6 +4,7 @@ import type { Catalog } from "../../storage/catalog.ts";
 import { type Backups, type BackupSettings, createBackups } from "./backups.ts";
 import { type ChangeFeedPage, type ChangeRequest, createChanges } from "./changes.ts";
 import { type CommitmentRequest, type CommitmentResult, createCommitment } from "./commitment.ts";
+import { type CommitmentReports, createCommitmentReports } from "./commitment-reports.ts";
 import { type Conflicts, createConflicts } from "./conflicts.ts";
 import { createWebhookDelivery } from "./deliver-webhooks.ts";
 import { fillNameKeys } from "./fill-name-keys.ts";
@@ -107,6 +108,8 @@ export interface Archive {
   checkCommitment(transactionUid: Uid): Promise<CommitmentResult | undefined>;
   /** Works out the answers that processes owe which have ended. */
   finishAbandonedCommitments(): Promise<void>;
+  /** Storage commitment whose outcome is told to who asked, instead of being asked for. */
+  readonly commitmentReports: CommitmentReports;
 
   /** What instances say otherwise than the studies that they are stored in. */
   readonly conflicts: Conflicts;
@@ -181,6 +184,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   const sweep = createSweep(blobs, catalog);
   const store = createStore(blobs, catalog, log, { duplicates, removedKeepDays, ...(isOn && { quarantine }) });
   const queryTags = createQueryTags(catalog.queryTags);
+  const commitment = createCommitment(blobs, catalog);
   const backups = createBackups(blobs, catalog, log, options.backups ?? noBackups);
   return {
     store,
@@ -215,7 +219,8 @@ export function createArchive(options: ArchiveOptions): Archive {
     deliverWebhooks: createWebhookDelivery(catalog, log),
     ...createChanges(catalog, changesKeepDays),
     ...createRendered(blobs, catalog, locate),
-    ...createCommitment(blobs, catalog),
+    ...commitment,
+    commitmentReports: createCommitmentReports(catalog, commitment, log),
     conflicts: createConflicts(catalog.conflicts),
     quarantine: createQuarantine(blobs, catalog, store, sweep, quarantine),
     peers: createPeers(catalog, options.peers),

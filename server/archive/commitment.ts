@@ -86,7 +86,8 @@ export function createCommitment(blobs: Pick<Blobs, "stat">, { commitments }: Pi
     const row = await commitments.find(transactionUid);
     if (!row) throw new ArchiveError("no-such-transaction", "There was no request with this Transaction UID.");
     if (!row.finished) return undefined;
-    if (row.result !== null) return toResult(storedResult.parse(row.result));
+    const result = readResult(row.result);
+    if (result) return result;
     throw new ArchiveError("forgotten-transaction", "The outcome of this request is no longer kept.");
   }
 
@@ -99,6 +100,7 @@ export function createCommitment(blobs: Pick<Blobs, "stat">, { commitments }: Pi
     await commitments.forget(remembered);
   }
 
+  /** Works out the outcome of a request that was recorded, and keeps it. */
   async function finish(
     transactionUid: string,
     { form, references }: Pick<CommitmentRequest, "form" | "references">,
@@ -143,7 +145,7 @@ export function createCommitment(blobs: Pick<Blobs, "stat">, { commitments }: Pi
     return undefined;
   }
 
-  return { requestCommitment, checkCommitment, finishAbandonedCommitments };
+  return { requestCommitment, checkCommitment, finishAbandonedCommitments, finish };
 }
 
 function isPlaced(asked: CommitmentReference, row: HeldInstance): boolean {
@@ -151,6 +153,11 @@ function isPlaced(asked: CommitmentReference, row: HeldInstance): boolean {
     (asked.studyInstanceUid ?? row.studyInstanceUid) === row.studyInstanceUid &&
     (asked.seriesInstanceUid ?? row.seriesInstanceUid) === row.seriesInstanceUid
   );
+}
+
+/** An outcome as the catalog has it; undefined when it is not there yet, or is forgotten. */
+export function readResult(stored: unknown): CommitmentResult | undefined {
+  return stored === null ? undefined : toResult(storedResult.parse(stored));
 }
 
 function toResult({ form, committed, failed }: z.infer<typeof storedResult>): CommitmentResult {

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { CommitmentResult } from "../archive/commitment.ts";
 import { parseNativeXml } from "../dicom/xml-reader.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
-import { parseCommitmentRequest } from "./commitment-request.ts";
+import { parseCommitmentRequest } from "../archive/commitment-request.ts";
 import { commitmentDocument } from "./commitment-response.ts";
 import { parseMediaType } from "./media-type.ts";
 import { negotiateDataSet, type Representation, writtenAs } from "./one-data-set.ts";

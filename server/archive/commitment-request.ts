@@ -1,6 +1,6 @@
-/** The Storage Commitment Request Module (PS3.18 J.1) of a request, as the archive takes it. */
+/** A Storage Commitment Request (PS3.18 J.1, PS3.4 Table J.3-1) in the DICOM JSON Model, as the archive takes it. */
 import { z } from "zod";
-import { type CommitmentReference, type CommitmentRequest, mostReferences } from "../archive/commitment.ts";
+import { type CommitmentReference, type CommitmentRequest, mostReferences } from "./commitment.ts";
 import { isUid, type Uid, uidRule } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 
