@@ -8,7 +8,8 @@ import { Activity } from "./activity.ts";
 import type { Archive } from "./archive/archive.ts";
 import { type BackgroundTask, startBackground } from "./background.ts";
 import type { Config } from "./config.ts";
-import { defaultMaximumLength, defaultTimeouts } from "./dimse/connect.ts";
+import { createReportSender } from "./dimse/commitment-report.ts";
+import { connect, defaultMaximumLength, defaultTimeouts } from "./dimse/connect.ts";
 import { createDimseDoor } from "./dimse/listener.ts";
 import { ArchiveError } from "./errors.ts";
 import { createWebDoor } from "./http/app.ts";
@@ -109,8 +110,16 @@ function isWork(target = ""): boolean {
 /** What is done when nobody asks. */
 function backgroundTasks(archive: Archive, config: Config, log: Log, activity: Activity): readonly BackgroundTask[] {
   const { queryTags } = archive;
+  const sendReport = createReportSender(archive.peers, connect);
   return [
     { name: "commitments", everySeconds: 30, run: () => archive.finishAbandonedCommitments() },
+    // Each peer is told under a lock of its own.
+    {
+      name: "commitment reports",
+      everySeconds: 5,
+      unlocked: true,
+      run: (signal) => archive.commitmentReports.deliver(sendReport, signal),
+    },
     // In steps, each under a lock of its own.
     { name: "query-tags", everySeconds: 1, unlocked: true, run: (signal) => queryTags.reindex(signal) },
     { name: "name keys", everySeconds: 600, run: (signal) => archive.fillNameKeys(signal) },

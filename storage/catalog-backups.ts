@@ -164,6 +164,7 @@ export async function becomeCopy(trx: Knex.Transaction): Promise<void> {
     const fresh = trx.raw("gen_random_uuid()");
     await trx("backup_source").update({ archive_id: fresh, line: fresh, origins: "[]" });
     await trx("webhook").delete();
+    await trx("commitment_report").delete();
     await trx("retention_rule").where("enabled", true).update({ enabled: false, stopped: "The archive is a copy." });
   });
 }

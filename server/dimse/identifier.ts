@@ -14,14 +14,16 @@ import { ArchiveError } from "../errors.ts";
 export const longestIdentifier = 2 ** 20;
 
 /** Short values are all there is, and no identifier nests as deep. */
-const limits: ScanLimits = {
-  depth: 16,
-  headerLength: 64 * longestIdentifier,
-  inlineText: longestIdentifier,
-  inlineNumbers: longestIdentifier,
-  inlineBinary: longestIdentifier,
-  inflatedLength: longestIdentifier,
-};
+function limitsOf(longest: number): ScanLimits {
+  return {
+    depth: 16,
+    headerLength: 64 * longest,
+    inlineText: longest,
+    inlineNumbers: longest,
+    inlineBinary: longest,
+    inflatedLength: longest,
+  };
+}
 
 /** An identifier as it came. */
 export interface ReadIdentifier {
@@ -34,15 +36,23 @@ export interface ReadIdentifier {
  * The data set that `bytes` are in a native transfer syntax, implicit or explicit, or the deflated one.
  * @throws ArchiveError `identifier-mismatch`, naming the element, when they are malformed or too many
  */
-export function decodeIdentifier(bytes: Buffer, transferSyntaxUid: string): DicomJson {
-  return readIdentifier(bytes, transferSyntaxUid).json;
+export function decodeIdentifier(
+  bytes: Buffer,
+  transferSyntaxUid: string,
+  longest: number = longestIdentifier,
+): DicomJson {
+  return readIdentifier(bytes, transferSyntaxUid, longest).json;
 }
 
 /** The same, with its character set. @throws ArchiveError `identifier-mismatch` */
-export function readIdentifier(bytes: Buffer, transferSyntaxUid: string): ReadIdentifier {
+export function readIdentifier(
+  bytes: Buffer,
+  transferSyntaxUid: string,
+  longest: number = longestIdentifier,
+): ReadIdentifier {
   const syntax = transferSyntaxOf(transferSyntaxUid) ?? explicitVrLittleEndian;
-  if (bytes.length > longestIdentifier) throw tooLong();
-  const dataSet = scanned(syntax.deflated ? inflated(bytes) : bytes, syntax);
+  if (bytes.length > longest) throw tooLong(longest);
+  const dataSet = scanned(syntax.deflated ? inflated(bytes, longest) : bytes, syntax, limitsOf(longest));
   // Every value is inline: what is longer has not passed.
   const { json } = toDicomJson(dataSet, { bulkDataUri: () => "" });
   return { json, characterSet: characterSetOf(dataSet) };
@@ -52,31 +62,38 @@ export function readIdentifier(bytes: Buffer, transferSyntaxUid: string): ReadId
  * The whole of a data set that comes in pieces.
  * @throws ArchiveError `identifier-mismatch` as soon as it is too long
  */
-export async function gatherIdentifier(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
+export async function gatherIdentifier(
+  pieces: AsyncIterable<Buffer>,
+  longest: number = longestIdentifier,
+): Promise<Buffer> {
   const gathered: Buffer[] = [];
   let length = 0;
   for await (const piece of pieces) {
     length += piece.length;
-    if (length > longestIdentifier) throw tooLong();
+    if (length > longest) throw tooLong(longest);
     gathered.push(piece);
   }
   const [only] = gathered;
   return only && gathered.length === 1 ? only : Buffer.concat(gathered);
 }
 
-function tooLong(): ArchiveError {
-  return new ArchiveError("identifier-mismatch", `The identifier has more than ${longestIdentifier} bytes.`);
+function tooLong(longest: number): ArchiveError {
+  return new ArchiveError("identifier-mismatch", `The identifier has more than ${longest} bytes.`);
 }
 
-function inflated(bytes: Buffer): Buffer {
+function inflated(bytes: Buffer, maxOutputLength: number): Buffer {
   try {
-    return inflateRawSync(bytes, { maxOutputLength: longestIdentifier });
+    return inflateRawSync(bytes, { maxOutputLength });
   } catch (cause) {
     throw new ArchiveError("identifier-mismatch", "The deflated identifier cannot be inflated.", { cause });
   }
 }
 
-function scanned(bytes: Buffer, encoding: { readonly explicitVr: boolean; readonly littleEndian: boolean }): DataSet {
+function scanned(
+  bytes: Buffer,
+  encoding: { readonly explicitVr: boolean; readonly littleEndian: boolean },
+  limits: ScanLimits,
+): DataSet {
   const scan = new ElementScan(encoding, 0, limits);
   try {
     scan.push(bytes);

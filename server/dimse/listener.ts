@@ -48,7 +48,7 @@ const mostWaiting = 1024;
 /** Makes the door; it listens nowhere yet. */
 export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
   const { archive, log, aeTitle, maximumAssociations, timeouts } = options;
-  const entries = listServices({ archive, aeTitle, connect });
+  const entries = listServices({ archive, aeTitle, connect, log });
   const services = withActivity(servicesByCommandField(entries), options.beginActivity);
   const policy = negotiationPolicy(entries, {
     maximumLength: options.maximumLength,

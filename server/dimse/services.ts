@@ -2,6 +2,8 @@
 import type { Archive } from "../archive/archive.ts";
 import type { Service } from "./association.ts";
 import { commandFields } from "./command.ts";
+import { createCommitmentService } from "./commitment.ts";
+import { createReportSender, storageCommitment } from "./commitment-report.ts";
 import type { Connect } from "./connect.ts";
 import { echo } from "./echo.ts";
 
@@ -11,6 +13,7 @@ export interface ServiceDependencies {
   /** AE title of this application. */
   readonly aeTitle: string;
   readonly connect: Connect;
+  readonly log: { readonly warn: (fields: Readonly<Record<string, unknown>>, message: string) => void };
 }
 
 /** A service of this application as SCP. */
@@ -28,9 +31,19 @@ export interface ServiceEntry {
 const verification = "1.2.840.10008.1.1";
 
 /** Makes the list. */
-export function listServices(_dependencies: ServiceDependencies): readonly ServiceEntry[] {
+export function listServices({ archive, connect, log }: ServiceDependencies): readonly ServiceEntry[] {
   return [
     { commandField: commandFields.cEchoRequest, sopClassUids: [verification], section: "PS3.4 A", perform: echo },
+    {
+      commandField: commandFields.nActionRequest,
+      sopClassUids: [storageCommitment.sopClassUid],
+      section: "PS3.4 J",
+      perform: createCommitmentService({
+        reports: archive.commitmentReports,
+        send: createReportSender(archive.peers, connect),
+        log,
+      }),
+    },
   ];
 }
 

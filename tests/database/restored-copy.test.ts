@@ -136,14 +136,18 @@ describe("a restored archive", () => {
     await source.knex("webhook").insert({ url: "http://127.0.0.1:9/", secret: "secret", cursor: 0 });
     const rule = { name: "old", match: "", age_by: "stored", older_than_days: 1, settled_days: 1, enabled: true };
     await source.knex("retention_rule").insert(rule);
+    const address = { requestingAeTitle: "CT1", requestedAeTitle: "NOCTIS" };
+    await source.catalog.commitmentReports.record("1.2.3", {}, address, 0);
     await backUp(source, target);
     const copy = await restored(t, target, undefined, true);
     assert.deepEqual(await copy.catalog.webhooks.list(), []);
+    assert.deepEqual(await copy.knex("commitment_report"), [], "who asked is not told by a copy what the copy keeps");
     const [{ enabled, stopped } = {}] = await copy.knex("retention_rule").select("enabled", "stopped");
     assert.deepEqual([enabled, stopped], [false, "The archive is a copy."]);
     await assert.rejects(backUp(copy, target), { code: "backup-of-other", message: /of another archive/ });
     const same = await restored(t, target, undefined);
     assert.equal((await same.catalog.webhooks.list()).length, 1);
+    assert.equal((await same.knex("commitment_report")).length, 1);
     const knex = await emptyDatabase(t);
     const shared = restoreBackup({ knex, blobs: source.blobs }, { target, snapshot: undefined, isCopy: true, signal });
     await assert.rejects(shared, { code: "archive-not-empty", message: /a copy needs one of its own/ });
