@@ -20,6 +20,8 @@ import { isSameDataSet } from "./same-data-set.ts";
 export interface StoreOptions {
   /** When given, an instance of another study is refused (PS3.18 10.5.1: POST /studies/{study}). */
   readonly studyInstanceUid?: Uid;
+  /** When given, another instance is refused: the one that the sender says that it sends (PS3.7 9.1.1.1). */
+  readonly instance?: { readonly sopClassUid: string; readonly sopInstanceUid: string };
   /** The door through which it comes; the feed of changes tells it. */
   readonly origin?: string;
   /** Its number in the request, from 1 on. */
@@ -106,7 +108,7 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
    */
   return async function store(body: AsyncIterable<Buffer>, options: StoreOptions = {}): Promise<StoreOutcome> {
     const isKept = options.isRetry !== true;
-    const reading = new Reading(body, describeFor(options.studyInstanceUid), isKept ? keeps : undefined);
+    const reading = new Reading(body, describeFor(options), isKept ? keeps : undefined);
     try {
       const metadata = () => metadataOf(reading);
       const { key: blobKey, byteLength } = await blobs.put(reading.chunks(), { metadata });
@@ -178,13 +180,20 @@ function metadataOf(reading: Reading<{ readonly identifiers: Identifiers }>): Bl
   return reading.fault() ? { sha256 } : { sha256, kind: "instance", ...reading.described().identifiers };
 }
 
-/** @throws ArchiveError `wrong-study`, and what `describe` throws */
-function describeFor(study: Uid | undefined) {
+/** @throws ArchiveError `wrong-study`, `wrong-instance`, and what `describe` throws */
+function describeFor({ studyInstanceUid: study, instance }: StoreOptions) {
   return (file: ScannedFile) => {
     const described = describe(file);
-    if (study !== undefined && described.identifiers.studyInstanceUid !== study) {
+    const { studyInstanceUid, sopClassUid, sopInstanceUid } = described.identifiers;
+    if (study !== undefined && studyInstanceUid !== study) {
       throw new ArchiveError("wrong-study", "StudyInstanceUID (0020,000D) is not that of the study in the address.");
     }
+    if (instance && sopInstanceUid !== instance.sopInstanceUid) throw otherThanSaid("SOPInstanceUID (0008,0018)");
+    if (instance && sopClassUid !== instance.sopClassUid) throw otherThanSaid("SOPClassUID (0008,0016)");
     return described;
   };
+}
+
+function otherThanSaid(attribute: string): ArchiveError {
+  return new ArchiveError("wrong-instance", `${attribute} is not that of the request.`);
 }

@@ -58,10 +58,14 @@ export function part10File(dataSet: DicomJson, content: FileContent): AsyncItera
   return joined(writer.pieces());
 }
 
+/** What file meta information tells of the instance. */
+type MetaContent = Pick<FileContent, "sopClassUid" | "sopInstanceUid" | "transferSyntaxUid"> & {
+  /** Of who sent it over the network and who took it (PS3.10 Table 7.1-1). */
+  readonly aeTitles?: { readonly sending: string; readonly receiving: string };
+};
+
 /** Preamble, prefix and file meta information: what stands in front of a data set. */
-export function part10Header(
-  content: Pick<FileContent, "sopClassUid" | "sopInstanceUid" | "transferSyntaxUid">,
-): Buffer {
+export function part10Header(content: MetaContent): Buffer {
   return Buffer.concat([Buffer.alloc(128), Buffer.from("DICM"), fileMeta(content)]);
 }
 
@@ -77,18 +81,22 @@ function refuseBulkData(tag: number): never {
 }
 
 /** PS3.10 7.1, with its group length. */
-function fileMeta({
-  sopClassUid,
-  sopInstanceUid,
-  transferSyntaxUid,
-}: Pick<FileContent, "sopClassUid" | "sopInstanceUid" | "transferSyntaxUid">): Buffer {
-  const texts = [
+function fileMeta({ sopClassUid, sopInstanceUid, transferSyntaxUid, aeTitles }: MetaContent): Buffer {
+  const texts: readonly (readonly [number, string, string])[] = [
     [0x00020002, "UI", sopClassUid],
     [0x00020003, "UI", sopInstanceUid],
     [0x00020010, "UI", transferSyntaxUid],
     [0x00020012, "UI", implementationClassUid],
     [0x00020013, "SH", implementationVersionName],
-  ] as const;
+    // Source: to whom this application owes the content that it has written.
+    ...(aeTitles
+      ? ([
+          [0x00020016, "AE", aeTitles.sending],
+          [0x00020017, "AE", aeTitles.sending],
+          [0x00020018, "AE", aeTitles.receiving],
+        ] as const)
+      : []),
+  ];
   const elements = [
     elementHeader(0x00020001, vrRow("OB"), 2),
     Buffer.from([0, 1]),

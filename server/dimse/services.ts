@@ -6,6 +6,7 @@ import { createCommitmentService } from "./commitment.ts";
 import { createReportSender, storageCommitment } from "./commitment-report.ts";
 import type { Connect } from "./connect.ts";
 import { echo } from "./echo.ts";
+import { createStoreService } from "./store.ts";
 
 /** What services need. */
 export interface ServiceDependencies {
@@ -34,6 +35,12 @@ const verification = "1.2.840.10008.1.1";
 export function listServices({ archive, connect, log }: ServiceDependencies): readonly ServiceEntry[] {
   return [
     { commandField: commandFields.cEchoRequest, sopClassUids: [verification], section: "PS3.4 A", perform: echo },
+    {
+      commandField: commandFields.cStoreRequest,
+      sopClassUids: "storage",
+      section: "PS3.4 B",
+      perform: createStoreService({ archive }),
+    },
     {
       commandField: commandFields.nActionRequest,
       sopClassUids: [storageCommitment.sopClassUid],

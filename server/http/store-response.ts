@@ -1,5 +1,6 @@
 /** The Store Instances Response (PS3.18 10.5.3 and Annex I) of a list of outcomes. */
 import type { StoreOutcome } from "../archive/store.ts";
+import { warningReason } from "../archive/warning-reason.ts";
 import type { DicomJson } from "../dicom/json.ts";
 import type { ArchiveError, ErrorCode } from "../errors.ts";
 import { type Representation, sequence, writtenAs } from "./one-data-set.ts";
@@ -30,12 +31,6 @@ const tag = {
   selectorAttribute: "00720026",
   warningReason: "00081196",
 } as const;
-
-/** Data Set does not match SOP Class (PS3.18 Table I.2-2): stored, though something in it is ill-formed. */
-const dataSetDoesNotMatch = 0xb007;
-
-/** Coercion of Data Elements (PS3.18 Table I.2-2), the nearest there is: stored, and more has changed than asked. */
-const coercion = 0xb000;
 
 /** Failures of the server, not of the instance: the same request may succeed later. */
 const transient: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -130,7 +125,7 @@ function storedItem(
     [tag.referencedSopInstanceUid]: { vr: "UI", Value: [sopInstanceUid] },
     [tag.retrieveUrl]: { vr: "UR", Value: [url] },
     ...(warnings.length > 0 && {
-      [tag.warningReason]: { vr: "US", Value: [replaced ? coercion : dataSetDoesNotMatch] },
+      [tag.warningReason]: { vr: "US", Value: [warningReason({ replaced })] },
     }),
     ...comments(warnings),
   };

@@ -1,0 +1,56 @@
+/** Storage (PS3.4 Annex B): C-STORE, whose data set is stored as it comes, with file meta information in front of it. */
+import type { Archive } from "../archive/archive.ts";
+import type { StoreOutcome } from "../archive/store.ts";
+import { warningReason } from "../archive/warning-reason.ts";
+import { part10Header } from "../dicom/part10-writer.ts";
+import { parseUid } from "../dicom/uid.ts";
+import { ArchiveError } from "../errors.ts";
+import type { IncomingRequest, ResponseFields, Service } from "./association.ts";
+import { statuses } from "./status.ts";
+
+/** What it needs. */
+export interface StoreServiceDependencies {
+  readonly archive: Pick<Archive, "store">;
+}
+
+/**
+ * Makes the service. It answers when the instance is durable and findable, or nothing is left of it. A data set that
+ * ends with the association is stored nowhere, quarantine included.
+ */
+export function createStoreService({ archive }: StoreServiceDependencies): Service {
+  return async (request) => {
+    const { context, command, dataSet } = request;
+    const { callingAeTitle, calledAeTitle } = request.association.request;
+    const instance = {
+      sopClassUid: parseUid(command.affectedSopClassUid ?? "", "Affected SOP Class UID (0000,0002)"),
+      sopInstanceUid: parseUid(command.affectedSopInstanceUid ?? "", "Affected SOP Instance UID (0000,1000)"),
+    };
+    if (!dataSet) throw new ArchiveError("not-dicom", "The request has no data set.");
+    const { transferSyntaxUid } = context;
+    const aeTitles = { sending: callingAeTitle, receiving: calledAeTitle };
+    const header = part10Header({
+      ...instance,
+      transferSyntaxUid: parseUid(transferSyntaxUid, "Transfer Syntax UID"),
+      aeTitles,
+    });
+    const outcome = await archive.store(withHeader(header, dataSet), { origin: "dimse", instance });
+    await request.respond(responseTo(outcome));
+  };
+}
+
+/** The file, whose header goes with the first bytes of the data set. */
+async function* withHeader(header: Buffer, dataSet: NonNullable<IncomingRequest["dataSet"]>): AsyncGenerator<Buffer> {
+  yield header;
+  yield* dataSet;
+}
+
+function responseTo(outcome: StoreOutcome): ResponseFields {
+  if (outcome.status === "failed") {
+    const { answer, message } = outcome.error;
+    return { status: answer.dimseStatus, errorComment: message };
+  }
+  const [warning] = outcome.warnings;
+  return warning === undefined
+    ? { status: statuses.success }
+    : { status: warningReason(outcome), errorComment: warning };
+}
