@@ -70,6 +70,7 @@ export const errorTable = {
   "peer-silent": { ...processing, httpStatus: 504, title: "The peer does not answer" },
   "association-rejected": { ...processing, httpStatus: 502, title: "The peer rejects the association" },
   "association-aborted": { ...processing, httpStatus: 502, title: "The association ended before its work was done" },
+  "peer-failed": { ...processing, httpStatus: 502, title: "The peer could not do what it was asked" },
   "context-not-accepted": { ...processing, httpStatus: 502, title: "The peer does not support what is asked of it" },
   "sop-class-not-supported": {
     ...processing,

@@ -1,0 +1,85 @@
+/** Plans which presentation contexts to propose for instances that a peer is to send on this association (PS3.4 C.5.3). */
+import {
+  explicitVrLittleEndian,
+  implicitVrLittleEndian,
+  transferSyntaxes,
+  transferSyntaxOf,
+} from "../dicom/transfer-syntax.ts";
+import type { ProposedContext, RoleSelection } from "./pdu.ts";
+import { storageSopClasses } from "./storage-sop-classes.ts";
+
+/** What is to come: a SOP class, and the transfer syntaxes that instances of it are in, if the peer tells them. */
+export interface WantedKind {
+  readonly sopClassUid: string;
+  readonly transferSyntaxUids: readonly string[];
+}
+
+export interface GettingPlan {
+  readonly contexts: readonly Omit<ProposedContext, "id">[];
+  readonly roles: readonly RoleSelection[];
+}
+
+/** Ids are the odd numbers of one byte (PS3.8 9.3.2.2); one context is that of the C-GET itself. */
+const mostContexts = 127;
+
+/** What every peer can send that has native pixels, and what it may choose among. */
+const native = [explicitVrLittleEndian.uid, implicitVrLittleEndian.uid] as const;
+
+/** Encapsulated and other syntaxes, the more common ones first, then the rest of the table. */
+const others: readonly string[] = [
+  ...new Set([
+    "1.2.840.10008.1.2.4.70",
+    "1.2.840.10008.1.2.4.50",
+    "1.2.840.10008.1.2.4.90",
+    "1.2.840.10008.1.2.4.91",
+    "1.2.840.10008.1.2.5",
+    "1.2.840.10008.1.2.4.80",
+    "1.2.840.10008.1.2.4.81",
+    "1.2.840.10008.1.2.4.51",
+    "1.2.840.10008.1.2.4.57",
+    ...transferSyntaxes.keys(),
+  ]),
+].filter((uid) => uid !== native[0] && uid !== native[1]);
+
+/**
+ * The contexts for `kinds`; without any, for as many of the common storage SOP classes as there is room for. A context
+ * has one transfer syntax (but for the native ones), so that the peer sends what it has instead of one that it chose for
+ * all; the syntaxes that it is known to have come before others, as far as there is room.
+ */
+export function planGetting(kinds: readonly WantedKind[]): GettingPlan {
+  const wanted = (kinds.length > 0 ? kinds : anything).slice(0, mostContexts);
+  const lists = wanted.map(({ sopClassUid, transferSyntaxUids }) => ({
+    sopClassUid,
+    syntaxes: inOrder(transferSyntaxUids),
+  }));
+  const contexts: Omit<ProposedContext, "id">[] = [];
+  // One each before the second of any.
+  for (
+    let turn = 0;
+    contexts.length < mostContexts && lists.some(({ syntaxes }) => turn < syntaxes.length);
+    turn += 1
+  ) {
+    for (const { sopClassUid, syntaxes } of lists) {
+      const transferSyntaxUids = syntaxes[turn];
+      if (transferSyntaxUids && contexts.length < mostContexts) {
+        contexts.push({ abstractSyntaxUid: sopClassUid, transferSyntaxUids });
+      }
+    }
+  }
+  const roles = wanted.map(({ sopClassUid }) => ({ sopClassUid, scuRole: false, scpRole: true }));
+  return { contexts, roles };
+}
+
+/** Storage SOP classes that peers of today have instances of. */
+const anything: readonly WantedKind[] = [...storageSopClasses.values()]
+  .filter(({ isRetired }) => !isRetired)
+  .map(({ uid }) => ({ sopClassUid: uid, transferSyntaxUids: [] }));
+
+function inOrder(known: readonly string[]): readonly (readonly string[])[] {
+  const compressed = known.filter((uid) => transferSyntaxOf(uid) !== undefined && others.includes(uid));
+  const rest = others.filter((uid) => !compressed.includes(uid));
+  // What is stored compressed is not to be decompressed on the way.
+  const isCompressed = compressed.length > 0 && compressed.length === known.length;
+  const knownFirst = compressed.map((uid) => [uid]);
+  return [...(isCompressed ? [...knownFirst, native] : [native, ...knownFirst]), ...rest.map((uid) => [uid])];
+}
