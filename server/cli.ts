@@ -44,6 +44,10 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: "see what the rules of retention would remove, or remove it",
     load: async () => (await import("./cli/retention.ts")).retentionCommand,
   },
+  "dimse-user": {
+    summary: "make a line of the file of users of DIMSE",
+    load: async () => (await import("./cli/dimse-user.ts")).dimseUserCommand,
+  },
   config: {
     summary: "print the settings in force",
     load: async () => (await import("./cli/config.ts")).configCommand,

@@ -3,8 +3,9 @@ import path from "node:path";
 import { z } from "zod";
 import { isClockTime } from "./archive/backup-schedule.ts";
 import { isKeepRule, keepForm } from "./archive/backup-keep.ts";
-import { areDistinct, isHost, parsePeerAddress, peerAddressForm } from "./archive/peer-address.ts";
+import { areDistinct, isAeTitle, isHost, parsePeerAddress, peerAddressForm } from "./archive/peer-address.ts";
 import { mistypedNames } from "./config-names.ts";
+import { acceptRuleForm, parseAcceptRule } from "./dimse/accept-rules.ts";
 
 /** A whole number; one message for whatever it is not. */
 function wholeNumber(from: number, to: number) {
@@ -25,11 +26,10 @@ const folder = z.string().refine((text) => text.trim() === text, "must neither b
 const bucket = z
   .string()
   .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, "must be 3 to 63 small letters, digits, dots and hyphens");
-/** PS3.5 6.2: neither backslash nor control characters, and not of blanks alone. */
 const aeTitle = z
   .string()
   .trim()
-  .regex(/^[\x20-\x5b\x5d-\x7e]{1,16}$/, "must be 1 to 16 letters, digits or signs of ASCII, without backslash");
+  .refine(isAeTitle, "must be 1 to 16 letters, digits or signs of ASCII, without backslash");
 const level = word("trace", "debug", "info", "warn", "error", "fatal", "silent");
 
 /** A URL without a slash at its end. */
@@ -114,6 +114,33 @@ const schema = z.object({
     .describe("Address on which modalities and other PACS are listened to; 0.0.0.0 for every interface."),
   DIMSE_PORT: port.default(11_112).describe("Port of DIMSE; 0 for a free one."),
   DIMSE_AE_TITLE: aeTitle.default("NOCTIS").describe("AE title of this application."),
+  DIMSE_CALLED_AE_TITLES: list(isAeTitle, "must be * or AE titles, joined by comma")
+    .default(["*"])
+    .describe("Titles beside DIMSE_AE_TITLE by which it may be called, joined by comma; * for any."),
+  DIMSE_ACCEPT: list((text) => parseAcceptRule(text) !== undefined, acceptRuleForm)
+    .default(["*"])
+    .describe(
+      "Who may connect, and for what: rules TITLE@ADDRESS=RIGHTS joined by comma, of which the first that fits counts. See docs/dimse.md.",
+    ),
+  DIMSE_STORE_UNKNOWN: flag
+    .default(true)
+    .describe("Whether instances of SOP classes that are not in the standard, such as private ones, are stored."),
+  DIMSE_USERS_FILE: folder
+    .optional()
+    .describe("File of users whose name and passcode are checked (noctis dimse-user); unset: nobody looks at them."),
+  DIMSE_USER_REQUIRED: flag.default(false).describe("Whether an association without a user of that file is rejected."),
+  DIMSE_MAX_PDU: wholeNumber(4096, 16_777_216)
+    .default(131_072)
+    .describe("Length of the longest P-DATA-TF PDU that peers are asked to send, in bytes."),
+  DIMSE_ACSE_TIMEOUT: wholeNumber(1, 3600)
+    .default(30)
+    .describe("Seconds for a connection, an association and its release to come about."),
+  DIMSE_TIMEOUT: wholeNumber(1, 86_400)
+    .default(60)
+    .describe("Seconds for a response, and for a message or a PDU that has begun to go on."),
+  DIMSE_IDLE_TIMEOUT: wholeNumber(1, 86_400)
+    .default(600)
+    .describe("Seconds after which an association on which nothing happens is aborted."),
   MAX_ASSOCIATIONS: wholeNumber(1, 10_000)
     .default(64)
     .describe("Associations at a time that others have open to this server; more are rejected for the moment."),
@@ -216,13 +243,17 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   // Instances would go to a local folder, where nobody looks for them.
   const stray = neededWithS3.filter((name) => !onS3 && set[name] !== undefined);
   // Without it no backup would ever be made.
+  const userless = ["DIMSE_USER_REQUIRED"].filter(
+    (name) => set[name] === "true" && set["DIMSE_USERS_FILE"] === undefined,
+  );
   const unplaced = ["BACKUP_AT"].filter((name) => set[name] !== undefined && set["BACKUP_TO"] === undefined);
-  if (parsed.success && missing.length + stray.length + unplaced.length === 0) return parsed.data;
+  if (parsed.success && missing.length + stray.length + unplaced.length + userless.length === 0) return parsed.data;
   const faults = [
     ...(parsed.error?.issues ?? []).map(({ path: at, message }) => `  ${at.join(".")}: ${message}`),
     ...missing.map((name) => `  ${name}: is needed with S3_ENDPOINT`),
     ...stray.map((name) => `  ${name}: is set without S3_ENDPOINT`),
     ...unplaced.map((name) => `  ${name}: is set without BACKUP_TO`),
+    ...userless.map((name) => `  ${name}: is set without DIMSE_USERS_FILE`),
   ];
   const mistyped = describeMistyped(environment);
   const hint = mistyped === undefined ? "" : `\n${mistyped}`;

@@ -9,8 +9,6 @@ import type { Archive } from "./archive/archive.ts";
 import { type BackgroundTask, startBackground } from "./background.ts";
 import type { Config } from "./config.ts";
 import { createReportSender } from "./dimse/commitment-report.ts";
-import { connect, defaultMaximumLength, defaultTimeouts } from "./dimse/connect.ts";
-import { createDimseDoor } from "./dimse/listener.ts";
 import { ArchiveError } from "./errors.ts";
 import { createWebDoor } from "./http/app.ts";
 import { createListener } from "./http/listener.ts";
@@ -18,6 +16,7 @@ import { dicomWebRoot } from "./http/routes.ts";
 import { createViewer } from "./http/viewer.ts";
 import type { Log } from "./log.ts";
 import { openArchive } from "./open-archive.ts";
+import { connectBy, makeDimseDoor } from "./open-dimse.ts";
 
 export interface RunningServer {
   /** Where the web door listens. */
@@ -81,15 +80,7 @@ async function openDimse(
   activity: Activity,
   opened: Closing[],
 ): Promise<number> {
-  const door = createDimseDoor({
-    archive,
-    log,
-    aeTitle: config.DIMSE_AE_TITLE,
-    maximumLength: defaultMaximumLength,
-    maximumAssociations: config.MAX_ASSOCIATIONS,
-    timeouts: defaultTimeouts,
-    beginActivity: () => activity.begin(),
-  });
+  const door = await makeDimseDoor(archive, config, log, activity);
   const { DIMSE_HOST: host, DIMSE_PORT: port } = config;
   const bound = await door.listen(host, port).catch((cause: unknown) => {
     throw cannotListen(host, port, cause);
@@ -110,7 +101,7 @@ function isWork(target = ""): boolean {
 /** What is done when nobody asks. */
 function backgroundTasks(archive: Archive, config: Config, log: Log, activity: Activity): readonly BackgroundTask[] {
   const { queryTags } = archive;
-  const sendReport = createReportSender(archive.peers, connect);
+  const sendReport = createReportSender(archive.peers, connectBy(config));
   return [
     { name: "commitments", everySeconds: 30, run: () => archive.finishAbandonedCommitments() },
     // Each peer is told under a lock of its own.

@@ -3,12 +3,13 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Archive } from "../archive/archive.ts";
 import { type ArchiveError, toArchiveError } from "../errors.ts";
+import { type Admission, rejections, type Verdict } from "./admission.ts";
 import type { Association, Service } from "./association.ts";
 import type { Command } from "./command.ts";
 import { mostAtOnce } from "./dispatch.ts";
-import { type AssociationTimeouts, connect } from "./connect.ts";
-import { negotiate, negotiationPolicy } from "./negotiate.ts";
-import type { AssociateReject, AssociateRequest } from "./pdu.ts";
+import type { AssociationTimeouts, Connect } from "./connect.ts";
+import { type Admitted, negotiate, negotiationPolicy } from "./negotiate.ts";
+import type { AssociateRequest } from "./pdu.ts";
 import { RunningAssociation } from "./running-association.ts";
 import { listServices, servicesByCommandField } from "./services.ts";
 import { type EndKind, UpperLayer } from "./upper-layer.ts";
@@ -23,10 +24,16 @@ export interface DimseDoorOptions {
   readonly archive: Archive;
   readonly log: DimseLog;
   readonly aeTitle: string;
+  /** Who may open an association. */
+  readonly admission: Admission;
+  /** Whether instances of SOP classes that are in no table are stored. */
+  readonly storesUnknown: boolean;
   /** Longest P-DATA-TF PDU that is asked of peers, in bytes. */
   readonly maximumLength: number;
   readonly maximumAssociations: number;
   readonly timeouts: AssociationTimeouts;
+  /** How services reach peers. */
+  readonly connect: Connect;
   /** A request begins; the answer is called when it has ended. */
   readonly beginActivity: () => () => void;
 }
@@ -38,27 +45,25 @@ export interface DimseDoor {
   stop(seconds: number): Promise<void>;
 }
 
-/** A-ASSOCIATE-RJ of an application that has reached its bound, or stops (PS3.8 Table 9-21). */
-const localLimitExceeded: AssociateReject = { type: "A-ASSOCIATE-RJ", result: 2, source: 3, reason: 2 };
-const temporaryCongestion: AssociateReject = { type: "A-ASSOCIATE-RJ", result: 2, source: 3, reason: 1 };
-
 /** Connections without an association: when there are more, the one that has said nothing for longest is closed. */
 const mostWaiting = 1024;
 
 /** Makes the door; it listens nowhere yet. */
 export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
-  const { archive, log, aeTitle, maximumAssociations, timeouts } = options;
+  const { archive, log, aeTitle, maximumAssociations, timeouts, connect } = options;
   const entries = listServices({ archive, aeTitle, connect, log });
   const services = withActivity(servicesByCommandField(entries), options.beginActivity);
   const policy = negotiationPolicy(entries, {
     maximumLength: options.maximumLength,
     operationsWindow: { maximumInvoked: mostAtOnce, maximumPerformed: mostAtOnce },
-    storesUnknown: true,
+    storesUnknown: options.storesUnknown,
   });
   const servers: Server[] = [];
   const connections = new Set<UpperLayer>();
   const waiting = new Set<UpperLayer>();
   const associations = new Set<RunningAssociation>();
+  /** Requests that are being decided of: each counts as an association. */
+  let deciding = 0;
   let isStopping = false;
 
   function onFault(error: unknown, { commandField, messageId }: Command, association: Association): void {
@@ -68,20 +73,24 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
   }
 
   function onConnection(socket: Socket): void {
-    const state: { association?: RunningAssociation } = {};
+    const state: { association?: RunningAssociation; request?: AssociateRequest; why?: string; hasEnded: boolean } = {
+      hasEnded: false,
+    };
     const remoteAddress = socket.remoteAddress ?? "";
     const onEnd = (error: ArchiveError, how: EndKind) => {
-      const { association } = state;
+      const { association, why = error.message } = state;
+      state.hasEnded = true;
       association?.onEnd(error, how);
       if (association) associations.delete(association);
       const level = how === "released" ? "info" : "warn";
       const fields = { association: association?.id, remoteAddress, how, ...association?.counts };
-      log[level](fields, association ? "an association ended" : `no association: ${error.message}`);
+      if (association) log[level](fields, "an association ended");
+      else log[level]({ ...fields, ...titlesOf(state.request) }, `no association: ${why}`);
     };
     const upperLayer = new UpperLayer(
       socket,
       {
-        onRequest: (request) => answer(request),
+        onRequest: (request) => void answer(request),
         onFragment: (fragment) => state.association?.onFragment(fragment),
         onRelease: () => state.association?.onRelease(),
         onProgress: () => state.association?.onProgress(),
@@ -99,31 +108,46 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
     const [oldest] = waiting;
     if (waiting.size > mostWaiting) oldest?.destroy();
 
-    function answer(request: AssociateRequest): void {
-      const rejection = refusal();
-      if (rejection) {
-        upperLayer.reject(rejection);
-        return;
+    async function answer(request: AssociateRequest): Promise<void> {
+      state.request = request;
+      deciding += 1;
+      try {
+        const verdict = await decide(request, remoteAddress);
+        if (state.hasEnded) return;
+        if (!verdict.rejection) return begin(request, verdict);
+        state.why = verdict.why;
+        upperLayer.reject(verdict.rejection);
+      } finally {
+        deciding -= 1;
       }
-      const accept = negotiate(request, policy);
+    }
+
+    function begin(request: AssociateRequest, admitted: Admitted): void {
+      const accept = negotiate(request, policy, admitted);
       const all = { socket, upperLayer, request, accept, side: "acceptor", services, timeouts, onFault } as const;
       const association = new RunningAssociation(all);
       state.association = association;
       associations.add(association);
       waiting.delete(upperLayer);
-      const { callingAeTitle, calledAeTitle } = request;
-      const contexts = association.contexts.size;
-      log.info(
-        { association: association.id, remoteAddress, callingAeTitle, calledAeTitle, contexts },
-        "an association begins",
-      );
+      const { id, contexts } = association;
+      const fields = { association: id, remoteAddress, ...titlesOf(request), user: admitted.user };
+      log.info({ ...fields, contexts: contexts.size }, "an association begins");
       upperLayer.accept(accept);
     }
   }
 
-  function refusal(): AssociateReject | undefined {
-    if (isStopping) return temporaryCongestion;
-    return associations.size >= maximumAssociations ? localLimitExceeded : undefined;
+  async function decide(request: AssociateRequest, remoteAddress: string): Promise<Verdict> {
+    if (isStopping) return { rejection: rejections.temporaryCongestion, why: "the server is stopping" };
+    if (associations.size + deciding > maximumAssociations) {
+      return { rejection: rejections.localLimitExceeded, why: "there are MAX_ASSOCIATIONS already" };
+    }
+    try {
+      return await options.admission(request, remoteAddress);
+    } catch (error) {
+      const why = "it could not be found out whether it may begin";
+      log.warn({ err: error }, `an association was put off: ${why}`);
+      return { rejection: rejections.temporaryCongestion, why };
+    }
   }
 
   async function listen(host: string, port: number): Promise<number> {
@@ -152,6 +176,10 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
   }
 
   return { listen, stop };
+}
+
+function titlesOf(request: AssociateRequest | undefined) {
+  return request && { callingAeTitle: request.callingAeTitle, calledAeTitle: request.calledAeTitle };
 }
 
 /** What is done in the background gives way while requests are performed. */

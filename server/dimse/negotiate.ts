@@ -58,6 +58,8 @@ function kindOf(uid: string): SopClassKind {
 /** What has been found out about who calls. */
 export interface Admitted {
   readonly rights: ReadonlySet<Right>;
+  /** Who proved to be there; for the log. */
+  readonly user?: string | undefined;
   /** Server-response when a positive response to User Identity was asked for and is given (PS3.7 D.3.3.7.2). */
   readonly userIdentityResponse?: Buffer | undefined;
 }
