@@ -217,6 +217,9 @@ const schema = z.object({
     .describe(
       "What becomes of objects that no row names and nobody was told of: remove only where nothing but noctis restore puts the database back.",
     ),
+  JOBS_KEEP_DAYS: wholeNumber(1, 36_500)
+    .default(30)
+    .describe("Days that jobs with peers are kept which have ended, with what they did not transfer."),
   LOG_LEVEL: level.default("info").describe("Lowest level that is logged, as JSON lines on stdout."),
   STOP_TIMEOUT: wholeNumber(1, 3600).default(30).describe("Seconds that requests under way get when the server stops."),
 });

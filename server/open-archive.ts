@@ -97,6 +97,7 @@ export async function openArchive(config: Config, log: Log, options: OpenOptions
       changesKeepDays,
       ...(config.STORAGE_CAPACITY_GB !== undefined && { capacityBytes: config.STORAGE_CAPACITY_GB * 1e9 }),
       retentionMaxPercent: config.RETENTION_MAX_PERCENT,
+      jobsKeepDays: config.JOBS_KEEP_DAYS,
       retentionEveryMinutes: config.RETENTION_EVERY,
       peers: config.DIMSE_PEERS.flatMap((address) => parsePeerAddress(address) ?? []),
       backups: backupSettings(config, log),

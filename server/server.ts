@@ -9,6 +9,7 @@ import type { Archive } from "./archive/archive.ts";
 import { type BackgroundTask, startBackground } from "./background.ts";
 import type { Config } from "./config.ts";
 import { createReportSender } from "./dimse/commitment-report.ts";
+import { createSendToPeer } from "./dimse/send-to-peer.ts";
 import { ArchiveError } from "./errors.ts";
 import { createWebDoor } from "./http/app.ts";
 import { createListener } from "./http/listener.ts";
@@ -17,6 +18,7 @@ import { createViewer } from "./http/viewer.ts";
 import type { Log } from "./log.ts";
 import { openArchive } from "./open-archive.ts";
 import { connectBy, makeDimseDoor } from "./open-dimse.ts";
+import { createPeerWork } from "./peer-work.ts";
 
 export interface RunningServer {
   /** Where the web door listens. */
@@ -101,7 +103,11 @@ function isWork(target = ""): boolean {
 /** What is done when nobody asks. */
 function backgroundTasks(archive: Archive, config: Config, log: Log, activity: Activity): readonly BackgroundTask[] {
   const { queryTags } = archive;
-  const sendReport = createReportSender(archive.peers, connectBy(config));
+  const connect = connectBy(config);
+  const { DIMSE_AE_TITLE: aeTitle } = config;
+  const sendToPeer = createSendToPeer({ connect, aeTitle });
+  const peerWork = createPeerWork({ archive, connect, sendToPeer, aeTitle });
+  const sendReport = createReportSender(archive.peers, connect);
   return [
     { name: "commitments", everySeconds: 30, run: () => archive.finishAbandonedCommitments() },
     // Each peer is told under a lock of its own.
@@ -111,6 +117,9 @@ function backgroundTasks(archive: Archive, config: Config, log: Log, activity: A
       unlocked: true,
       run: (signal) => archive.commitmentReports.deliver(sendReport, signal),
     },
+    // Goes on until the server stops; each job is leased.
+    { name: "jobs", everySeconds: 5, unlocked: true, run: (signal) => archive.jobs.run(signal, peerWork) },
+    { name: "ended jobs", everySeconds: 3600, run: (signal) => archive.jobs.forgetOld(signal) },
     // In steps, each under a lock of its own.
     { name: "query-tags", everySeconds: 1, unlocked: true, run: (signal) => queryTags.reindex(signal) },
     { name: "name keys", everySeconds: 600, run: (signal) => archive.fillNameKeys(signal) },

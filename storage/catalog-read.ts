@@ -36,6 +36,20 @@ export interface InstanceRow {
   readonly createdAt: Date;
 }
 
+/** The columns of `instance` that an InstanceRow has. */
+export const instanceColumns = {
+  id: "instance.id",
+  sopInstanceUid: "instance.sop_instance_uid",
+  sopClassUid: "instance.sop_class_uid",
+  transferSyntaxUid: "instance.transfer_syntax_uid",
+  blobKey: "instance.blob_key",
+  byteLength: "instance.byte_length",
+  sha256: "instance.sha256",
+  dataSetOffset: "instance.data_set_offset",
+  frameTable: "instance.frame_table",
+  createdAt: "instance.created_at",
+} as const;
+
 /** Rows fetched at a time: the metadata or the frame table of one may be a megabyte. */
 const pageSize = 100;
 
@@ -71,17 +85,8 @@ export async function* findInstances(
   for (const { id, seriesInstanceUid } of series) {
     const names = { seriesId: id, studyInstanceUid: selector.studyInstanceUid, seriesInstanceUid };
     const query = instancesOf(knex, selector.sopInstanceUid).select({
-      id: "id",
+      ...instanceColumns,
       instanceNumber: "instance_number",
-      sopInstanceUid: "sop_instance_uid",
-      sopClassUid: "sop_class_uid",
-      transferSyntaxUid: "transfer_syntax_uid",
-      blobKey: "blob_key",
-      byteLength: "byte_length",
-      sha256: "sha256",
-      dataSetOffset: "data_set_offset",
-      frameTable: "frame_table",
-      createdAt: "created_at",
     });
     for await (const row of pages<Omit<InstanceRow, keyof typeof names> & Paged>(query, id)) yield { ...row, ...names };
   }

@@ -13,6 +13,7 @@ import { createQuarantineCatalog, type QuarantineCatalog } from "./catalog-quara
 import { createRemovalCatalog, type RemovalCatalog } from "./catalog-removals.ts";
 import { createReindexCatalog, type ReindexCatalog } from "./catalog-reindex.ts";
 import { createIntegrityCatalog, type IntegrityCatalog } from "./catalog-integrity.ts";
+import { createJobCatalog, type JobCatalog } from "./catalog-jobs.ts";
 import { createLocks, type WithLock } from "./catalog-locks.ts";
 import { createNameKeysCatalog, type NameKeysCatalog } from "./catalog-name-keys.ts";
 import { createNonPatientCatalog, type NonPatientCatalog } from "./catalog-non-patient.ts";
@@ -109,6 +110,8 @@ export interface Catalog {
   readonly backups: BackupCatalog;
   /** What a reindex has found. */
   readonly reindex: ReindexCatalog;
+  /** Work with peers. */
+  readonly jobs: JobCatalog;
   /** Resolves when PostgreSQL answers. */
   check(): Promise<void>;
 }
@@ -171,6 +174,7 @@ export function createCatalog(knex: Knex, readMatch?: ReadStudyMatch): Catalog {
     integrity: createIntegrityCatalog(knex),
     backups: createBackupCatalog(knex),
     reindex: createReindexCatalog(knex),
+    jobs: createJobCatalog(knex),
     check: () => databaseError(async () => void (await knex.raw("select 1"))),
   };
 }

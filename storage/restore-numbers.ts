@@ -7,7 +7,7 @@ const changesSkipped = 1_000_000_000;
 
 /** What else a client remembers by its number: an old one must not mean, say, the removal of another patient. */
 const idsSkipped = 1_000_000;
-const idsThatClientsKnow = ["removal", "hold", "retention_rule", "quarantine", "conflict"];
+const idsThatClientsKnow = ["removal", "hold", "retention_rule", "quarantine", "conflict", "job"];
 
 /**
  * Goes on with higher numbers. Who has followed the feed of changes beyond the backup is told so, and misses nothing.

@@ -16,6 +16,7 @@ import { createQuarantine, type Quarantine } from "./quarantine.ts";
 import { quarantineLimits } from "./quarantine-faults.ts";
 import { createReindex, type ReindexOptions, type ReindexResult } from "./reindex.ts";
 import { createRemove, type Removal, type RemovalPage, type Restored, type RestoreRequest } from "./remove.ts";
+import { createJobs, type Jobs } from "./jobs.ts";
 import { createLocate, type InstanceUids } from "./locate.ts";
 import { createIntegrity, type Integrity } from "./integrity.ts";
 import { createNonPatient, type NonPatient } from "./non-patient.ts";
@@ -121,6 +122,8 @@ export interface Archive {
   readonly backups: Backups;
   /** DICOM applications that the archive talks to by name. */
   readonly peers: Peers;
+  /** Work with them that outlives requests. */
+  readonly jobs: Jobs;
   /** Attributes that are made searchable beside those of the table. */
   readonly queryTags: QueryTags;
 
@@ -160,6 +163,8 @@ export interface ArchiveOptions {
   readonly backups?: BackupSettings;
   /** What quarantine keeps, and whether anything comes there; default no, and 1024 MB for 30 days. */
   readonly quarantine?: { readonly isOn: boolean; readonly megabytes: number; readonly days: number };
+  /** Days that jobs are kept which have ended; default 30. */
+  readonly jobsKeepDays?: number;
   /** Peers that the settings name. */
   readonly peers?: readonly DimsePeer[];
   /** How the archive is verified by itself; default: not at all. */
@@ -178,6 +183,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   const { blobs, catalog, log, duplicates = "keep", removedKeepDays = 7, changesKeepDays } = options;
   const { isOn, ...kept } = options.quarantine ?? { isOn: false, megabytes: 1024, days: 30 };
   const quarantine = quarantineLimits(kept);
+  const { jobsKeepDays = 30 } = options;
   const { capacityBytes, retentionMaxPercent = 10, retentionEveryMinutes = 60 } = options;
   const locate = createLocate(catalog);
   const retrieve = createRetrieve(blobs, catalog);
@@ -186,6 +192,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   const queryTags = createQueryTags(catalog.queryTags);
   const commitment = createCommitment(blobs, catalog);
   const backups = createBackups(blobs, catalog, log, options.backups ?? noBackups);
+  const peers = createPeers(catalog, options.peers);
   return {
     store,
     storeParts: createStoreParts(blobs, store, (uid) => metadataOfOne(retrieve, uid), catalog.removals, log),
@@ -223,7 +230,8 @@ export function createArchive(options: ArchiveOptions): Archive {
     commitmentReports: createCommitmentReports(catalog, commitment, log),
     conflicts: createConflicts(catalog.conflicts),
     quarantine: createQuarantine(blobs, catalog, store, sweep, quarantine),
-    peers: createPeers(catalog, options.peers),
+    peers,
+    jobs: createJobs({ jobs: catalog.jobs, blobs, peers, log }, jobsKeepDays),
     nonPatient: createNonPatient(blobs, catalog, log),
     queryTags,
     integrity: createIntegrity(blobs, catalog, log, backups, {

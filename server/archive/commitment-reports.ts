@@ -4,7 +4,7 @@ import type { OwedReport, ReportAddress } from "../../storage/catalog-commitment
 import { type Uid, parseUid } from "../dicom/uid.ts";
 import { ArchiveError, type ErrorCode, toArchiveError } from "../errors.ts";
 import { type CommitmentRequest, type CommitmentResult, type createCommitment, readResult } from "./commitment.ts";
-import { retryDelay } from "./deliver-webhooks.ts";
+import { retryDelay } from "./retry-delay.ts";
 import { inParallel } from "./in-parallel.ts";
 import type { StoreLog } from "./store.ts";
 

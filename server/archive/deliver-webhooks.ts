@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Catalog } from "../../storage/catalog.ts";
 import type { ChangeFilter, Delivery, Webhook } from "../../storage/catalog-webhooks.ts";
 import type { Change } from "./changes.ts";
+import { retryDelay } from "./retry-delay.ts";
 import type { StoreLog } from "./store.ts";
 
 export interface DeliveryOptions {
@@ -11,7 +12,7 @@ export interface DeliveryOptions {
   readonly timeout?: number;
   /** How often (milliseconds) to look for changes; default 1 s. */
   readonly lookEvery?: number;
-  /** Seconds to wait after so many failures; default `retryDelay`. */
+  /** Seconds to wait after so many failures; default `retryDelay`. Nothing is given up: an address that comes back is told everything. */
   readonly delay?: (failures: number) => number;
 }
 
@@ -26,14 +27,6 @@ const batchSize = 100;
 
 /** How long (milliseconds) a delivery under way may take when the server stops. */
 const patience = 2000;
-
-/** Longest wait (seconds) between two attempts. Nothing is given up: an address that comes back is told everything. */
-const longestDelay = 3600;
-
-/** Seconds to wait after so many failures in a row: doubled each time, with jitter, an hour at most. */
-export function retryDelay(failures: number, random: number = Math.random()): number {
-  return Math.min(longestDelay, 2 ** Math.min(failures, 20)) * (0.5 + random / 2);
-}
 
 /** The value of Noctis-Signature: the time (seconds), and HMAC-SHA256 of `time.body` by the secret, in hexadecimal. */
 export function signatureOf(body: string, secret: string, seconds: number): string {
@@ -57,7 +50,7 @@ export function isTold(change: Change, { events, filter }: Pick<Webhook, "events
 export function createWebhookDelivery(
   catalog: Pick<Catalog, "webhooks" | "changes" | "withLock">,
   log: StoreLog,
-  { timeout = 10_000, lookEvery = 1000, delay = retryDelay }: DeliveryOptions = {},
+  { timeout = 10_000, lookEvery = 1000, delay = (failures) => retryDelay(failures) }: DeliveryOptions = {},
 ) {
   const { webhooks, changes, withLock } = catalog;
 

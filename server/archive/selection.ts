@@ -52,7 +52,8 @@ export function createSelect(blobs: ReadableBlobs, catalog: SelectionCatalog) {
   };
 }
 
-function toSelected(blobs: ReadableBlobs, row: SelectedRow): SelectedInstance {
+/** What can be sent, of its row. */
+export function toSelected(blobs: ReadableBlobs, row: SelectedRow): SelectedInstance {
   const { studyInstanceUid, seriesInstanceUid, sopInstanceUid, sopClassUid, transferSyntaxUid, byteLength } = row;
   return {
     studyInstanceUid,

@@ -25,7 +25,7 @@ Options:
   --from TARGET     the folder or s3://BUCKET of the backup (BACKUP_TO)
   --snapshot NAME   another backup than the newest: a name that noctis backup list gives
   --copy            the archive that was backed up goes on, and this is another one beside it, such as a test: into an
-                    empty object store alone; without its webhooks, with its rules of retention disabled, and with
+                    empty object store alone; without its webhooks and jobs, with its rules disabled, and with
                     backups that are told from those of the other
   --help            show this text
 
@@ -71,7 +71,7 @@ const afterwards = {
     "that was backed up: where that one still runs, start no server on this one, and restore with --copy instead.",
   ],
   copy: [
-    "It is a copy: it has no webhooks, its rules of retention are disabled, and it needs a target of its own for backups.",
+    "It is a copy: it has no webhooks and no jobs, its rules of retention are disabled, and it needs a target of its own for backups.",
   ],
 } as const;
 

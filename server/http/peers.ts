@@ -14,7 +14,7 @@ export const peerParams = z.object({
   peer: name.meta({ description: "Name of the peer.", examples: ["PACS2"] }),
 });
 
-type PeerParams = z.infer<typeof peerParams>;
+export type PeerParams = z.infer<typeof peerParams>;
 
 const aeTitle = z
   .string()

@@ -48,7 +48,7 @@ function reply(files: AsyncIterable<FileSetEntry>, name: string): Reply {
 }
 
 /** `studies/{study}`, `studies/{study}/series/{series}`, or an instance of that. @throws ArchiveError */
-function uidsOfPath(path: string): ResourceUids {
+export function uidsOfPath(path: string): ResourceUids {
   const form = /^\/?studies\/([^/]+)(?:\/series\/([^/]+)(?:\/instances\/([^/]+))?)?$/.exec(path);
   if (!form) throw new ArchiveError("invalid-request", "A resource is studies/..., down to an instance at most.");
   const [, study, series, instance] = form;

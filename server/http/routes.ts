@@ -16,6 +16,19 @@ import {
   reopenConflict,
 } from "./conflicts.ts";
 import { getIntegrity, listFaults } from "./integrity.ts";
+import {
+  cancelJob,
+  echoPeer,
+  getJob,
+  jobParams,
+  listJobFailures,
+  listJobs,
+  queryPeer,
+  removeJob,
+  retrieveFromPeer,
+  retryJob,
+  sendToPeer,
+} from "./jobs.ts";
 import { docsHandler } from "./docs-page.ts";
 import { live, ready } from "./health.ts";
 import { getHold, holdParams, listHolds, placeHold, releaseHold } from "./holds.ts";
@@ -156,6 +169,17 @@ import {
   runRemovalsListed,
   runsListed,
 } from "./transactions-retention.ts";
+import {
+  failuresListed,
+  jobCancelled,
+  jobRead,
+  jobRemoved,
+  jobsListed,
+  peerEchoed,
+  peerQueried,
+  peerRetrieved,
+  peerSent,
+} from "./transactions-jobs.ts";
 import { peerAdded, peerRead, peerRemoved, peerReplaced, peersListed } from "./transactions-peers.ts";
 import { faultsListed, integrityRead } from "./transactions-integrity.ts";
 import { addWebhook, getWebhook, listDeliveries, listWebhooks, removeWebhook, webhookParams } from "./webhooks.ts";
@@ -171,6 +195,7 @@ const commitment = "/commitment-requests/:transaction";
 
 const webhook = "/api/webhooks/:webhook";
 const peer = "/api/peers/:peer";
+const job = "/api/jobs/:job";
 const conflict = "/api/conflicts/:conflict";
 const quarantined = "/api/quarantine/:quarantined";
 const rules = "/api/retention/rules";
@@ -289,6 +314,17 @@ export const routes: readonly Route[] = [
   route("GET", peer, peerParams, "One peer", peerRead, getPeer),
   route("PUT", peer, peerParams, "Replace a peer, or add it", peerReplaced, putPeer),
   route("DELETE", peer, peerParams, "Remove a peer", peerRemoved, removePeer),
+  route("POST", `${peer}/echo`, peerParams, "Verify that a peer answers", peerEchoed, echoPeer),
+  route("POST", `${peer}/query`, peerParams, "Query a peer", peerQueried, queryPeer),
+  route("POST", `${peer}/retrieve`, peerParams, "Retrieve from a peer", peerRetrieved, retrieveFromPeer),
+  route("POST", `${peer}/send`, peerParams, "Send to a peer", peerSent, sendToPeer),
+
+  route("GET", "/api/jobs", noParams, "List the jobs with peers", jobsListed, listJobs),
+  route("GET", job, jobParams, "One job", jobRead, getJob),
+  route("GET", `${job}/failures`, jobParams, "What a job did not transfer", failuresListed, listJobFailures),
+  route("POST", `${job}/cancel`, jobParams, "Cancel a job", jobCancelled, cancelJob),
+  route("POST", `${job}/retry`, jobParams, "Try a job again", jobCancelled, retryJob),
+  route("DELETE", job, jobParams, "Forget a job", jobRemoved, removeJob),
 
   ...nonPatientCategories.flatMap(nonPatientRoutes),
 

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { createWebhookDelivery, retryDelay } from "../../server/archive/deliver-webhooks.ts";
+import { createWebhookDelivery } from "../../server/archive/deliver-webhooks.ts";
+import { retryDelay } from "../../server/archive/retry-delay.ts";
 import { createLog } from "../../server/log.ts";
 import { type Catalog, createCatalog } from "../../storage/catalog.ts";
 import { connectDatabase } from "../../storage/database.ts";
@@ -150,7 +151,7 @@ describe("the delivery of webhooks", () => {
 
   it("waits twice as long after each failure, with jitter, an hour at most", () => {
     assert.deepEqual(
-      [1, 2, 5, 12, 1000].map((failures) => [retryDelay(failures, 0), retryDelay(failures, 1)]),
+      [1, 2, 5, 12, 1000].map((failures) => [retryDelay(failures, 3600, 0), retryDelay(failures, 3600, 1)]),
       [
         [1, 2],
         [2, 4],
