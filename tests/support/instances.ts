@@ -21,12 +21,19 @@ export interface InstanceFile {
 const secondaryCapture = "1.2.840.10008.5.1.4.1.1.7";
 const explicitVrLittleEndian = "1.2.840.10008.1.2.1";
 
+/** A UID of its own, of 44 characters always: files that are composed alike are of one length, and so are cut alike. */
+function uidOfOneLength(): string {
+  let uid: string = newUid();
+  while (uid.length !== 44) uid = newUid();
+  return uid;
+}
+
 /** One instance; `attributes` replace or add to those of a valid secondary capture, with UIDs of its own. */
 export function instanceFile(attributes: Attributes = {}): InstanceFile {
   const uids = {
-    StudyInstanceUID: attributes.StudyInstanceUID ?? newUid(),
-    SeriesInstanceUID: attributes.SeriesInstanceUID ?? newUid(),
-    SOPInstanceUID: attributes.SOPInstanceUID ?? newUid(),
+    StudyInstanceUID: attributes.StudyInstanceUID ?? uidOfOneLength(),
+    SeriesInstanceUID: attributes.SeriesInstanceUID ?? uidOfOneLength(),
+    SOPInstanceUID: attributes.SOPInstanceUID ?? uidOfOneLength(),
   };
   const pixels = Uint8Array.from({ length: 16 }, (_, index) => index * 16);
   const dataSet = {
