@@ -94,6 +94,12 @@ export const errorTable = {
     failureReason: 0xa900,
     title: "The identifier does not fit the SOP class",
   },
+  "query-failed": {
+    httpStatus: 500,
+    dimseStatus: 0xc001,
+    failureReason: 0xc001,
+    title: "The query could not be worked out",
+  },
   "move-destination-unknown": {
     httpStatus: 404,
     dimseStatus: 0xa801,

@@ -26,6 +26,8 @@ export interface Search {
   readonly offset: number;
   /** Also count every match, whatever limit, offset and `behind` leave out. */
   readonly count: boolean;
+  /** Also count what belongs to each patient or study found, and collect Modalities in Study. */
+  readonly related: boolean;
   /** Also collect SOP Classes in Study, which costs a look at every instance of each study found. */
   readonly sopClassesInStudy: boolean;
   /** Also give the metadata of each instance, or of the first one of each study or series. */
@@ -203,20 +205,26 @@ function rankAndPosition(knex: Knex, order: Order, which: number): Knex.Raw {
 function completed(knex: Knex, search: Search, found: Knex.QueryBuilder): Knex.QueryBuilder {
   const query = knex.select("found.*").from(found.as("found")).orderBy("rank");
   if (search.level === "patient") {
+    if (!search.related) return query;
     return query.joinRaw(patientCounts).select({
       numberOfPatientRelatedStudies: "counted.study_count",
       numberOfPatientRelatedSeries: "counted.series_count",
       numberOfPatientRelatedInstances: "counted.instance_count",
     });
   }
-  return query.joinRaw(search.sopClassesInStudy ? studyCounts + sopClasses : studyCounts).select({
-    numberOfStudyRelatedSeries: "counted.series_count",
-    numberOfStudyRelatedInstances: "counted.instance_count",
-    modalitiesInStudy: "counted.modalities",
+  const joins = (search.related ? studyCounts : "") + (search.sopClassesInStudy ? sopClasses : "");
+  const more = {
+    ...(search.related && {
+      numberOfStudyRelatedSeries: "counted.series_count",
+      numberOfStudyRelatedInstances: "counted.instance_count",
+      modalitiesInStudy: "counted.modalities",
+    }),
     ...(search.sopClassesInStudy && { sopClassesInStudy: "classes.sop_classes" }),
     ...(search.metadata && { metadata: knex.raw(firstMetadata[search.level]) }),
     ...(search.tagFields.length > 0 && { tagFields: rawOf(knex, tagFieldsSql(search.tagFields)) }),
-  });
+  };
+  const withMore = Object.keys(more).length === 0 ? query : query.select(more);
+  return joins === "" ? withMore : withMore.joinRaw(joins);
 }
 
 function rawOf(knex: Knex, { text, bindings }: Sql): Knex.Raw {

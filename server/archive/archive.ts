@@ -20,7 +20,16 @@ import { createJobs, type Jobs } from "./jobs.ts";
 import { createLocate, type InstanceUids } from "./locate.ts";
 import { createIntegrity, type Integrity } from "./integrity.ts";
 import { createNonPatient, type NonPatient } from "./non-patient.ts";
-import { parseQuery, type Query, type QueryParameters, type SearchScope } from "./query.ts";
+import type { SearchLevel } from "./attributes.ts";
+import {
+  makeQuery,
+  type Query,
+  type QueryParameters,
+  type QueryRequest,
+  readParameters,
+  type SearchScope,
+} from "./query.ts";
+import { type IdentifierRules, readIdentifier } from "./query-identifier.ts";
 import { createQueryTags, type QueryTags } from "./query-tags.ts";
 import { createRetrieve, type ResourceUids, type RetrievedInstances, type RetrievedMetadata } from "./retrieve.ts";
 import { createRendered, type RenderingOptions, type Rendition, type Renditions } from "./rendered.ts";
@@ -33,7 +42,7 @@ import {
 import { createRetention, type Retention } from "./retention.ts";
 import { createSelect, type SelectedInstances, type Selection } from "./selection.ts";
 import { createSpace } from "./space.ts";
-import { search, type SearchAnswers } from "./search.ts";
+import { search, searchAll, type SearchAnswer, type SearchAnswers } from "./search.ts";
 import { type DicomJson, parseJsonText } from "../dicom/json.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
@@ -53,8 +62,12 @@ export interface Archive {
 
   /** Parses and checks what a client asks of a search. */
   query(scope: SearchScope, parameters: QueryParameters): Promise<Query>;
+  /** The same of an identifier, as C-FIND has it. @throws ArchiveError `identifier-mismatch`, naming the key */
+  queryIdentifier(level: SearchLevel, identifier: DicomJson, rules: IdentifierRules): Promise<Query>;
   /** The matches of a query, newest study first. */
   search(query: Query, urlOf: UrlOf): Promise<SearchAnswers>;
+  /** All of them, however many, as they are pulled. */
+  searchAll(query: Query): AsyncIterable<SearchAnswer>;
 
   /** The instances of a study, a series, or one, with their stored bytes. */
   instances(uids: ResourceUids): Promise<RetrievedInstances>;
@@ -193,15 +206,20 @@ export function createArchive(options: ArchiveOptions): Archive {
   const commitment = createCommitment(blobs, catalog);
   const backups = createBackups(blobs, catalog, log, options.backups ?? noBackups);
   const peers = createPeers(catalog, options.peers);
+
+  async function tagged(scope: SearchScope, request: QueryRequest): Promise<Query> {
+    const query = makeQuery(scope, request);
+    return query.passedOver ? makeQuery(scope, request, await queryTags.current()) : query;
+  }
+
   return {
     store,
     storeParts: createStoreParts(blobs, store, (uid) => metadataOfOne(retrieve, uid), catalog.removals, log),
-    query: async (scope, parameters) => {
-      const all = [...parameters];
-      const query = parseQuery(scope, all);
-      return query.passedOver ? parseQuery(scope, all, await queryTags.current()) : query;
-    },
+    query: (scope, parameters) => tagged(scope, readParameters(scope.level, parameters)),
+    queryIdentifier: (level, identifier, rules) =>
+      readIdentifier(level, identifier, rules, (request) => tagged({ level }, request)),
     search: (query, urlOf) => search(catalog, query, urlOf),
+    searchAll: (query) => searchAll(catalog, query, (path) => path),
     ...retrieve,
     select: createSelect(blobs, catalog.selection),
     fileSet: createFileSet(retrieve),

@@ -221,3 +221,13 @@ export const computed = {
   numberOfSeriesRelatedInstances: "00201209",
   availableTransferSyntaxUid: "00083002",
 } as const;
+
+/** Those of them that are read off the series of a study, or the studies of a patient. */
+export const relatedAttributes: readonly string[] = [
+  computed.modalitiesInStudy,
+  computed.numberOfPatientRelatedStudies,
+  computed.numberOfPatientRelatedSeries,
+  computed.numberOfPatientRelatedInstances,
+  computed.numberOfStudyRelatedSeries,
+  computed.numberOfStudyRelatedInstances,
+];

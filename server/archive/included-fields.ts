@@ -1,7 +1,5 @@
 /** Which attributes a search answers beyond those answered by default (PS3.18 8.3.4.3). */
 import { type DicomJson, isItem, type JsonAttribute, type JsonValue } from "../dicom/json.ts";
-import { ArchiveError } from "../errors.ts";
-import { tagOf } from "./attribute-name.ts";
 import { attributeByTag, computed, patientAttributes, type SearchLevel } from "./attributes.ts";
 
 /** Of a sequence, the attributes of its items that are answered; or the attribute as it is. */
@@ -11,6 +9,8 @@ export type FieldTree = "whole" | ReadonlyMap<string, FieldTree>;
 export interface IncludedFields {
   /** Every attribute that the catalog keeps of the level searched and of those above. */
   readonly all: boolean;
+  /** Whether what is answered by default is answered. */
+  readonly defaults: boolean;
   /** By tag: what `includefield` names, and the keys that were matched. */
   readonly fields: ReadonlyMap<string, FieldTree>;
   /** Those of them that only the metadata of an instance has: a look at it for every match. */
@@ -18,7 +18,7 @@ export interface IncludedFields {
 }
 
 /** Sequences in sequences that a field may lie in. */
-const deepest = 8;
+export const deepestField = 8;
 
 const order: readonly SearchLevel[] = ["patient", "study", "series", "instance"];
 
@@ -51,22 +51,20 @@ const commonGroups: Readonly<Record<"study" | "series", ReadonlySet<string>>> = 
 
 /**
  * The fields of a search at `level`, and the tags that it does not answer.
- * @param wanted members of `includefield`
+ * @param wanted paths that are asked for
  * @param keys paths of the matching keys
- * @throws ArchiveError `invalid-query`
+ * @param unasked what is answered beside them
  */
 export function includedFields(
   level: SearchLevel,
-  wanted: readonly string[],
+  wanted: readonly (readonly string[])[],
   keys: readonly (readonly string[])[],
+  unasked: "defaults" | "all" | "nothing" = "defaults",
 ): { included: IncludedFields; unanswered: readonly string[] } {
   const fields = new Map<string, FieldTree>();
   const ofMetadata = new Map<string, FieldTree>();
   const unanswered = new Set<string>();
-  for (const field of wanted) {
-    if (field === "all") continue;
-    const path = field.split(".").map((each) => tagOf(each, "includefield"));
-    if (path.length > deepest) throw new ArchiveError("invalid-query", "includefield goes into too many sequences.");
+  for (const path of wanted) {
     const [tag = ""] = path;
     const place = placeOf(tag, level);
     if (place === "catalog") add(fields, path);
@@ -74,7 +72,8 @@ export function includedFields(
     else unanswered.add(tag);
   }
   for (const path of keys) if (placeOf(path[0] ?? "", level) === "catalog") add(fields, path);
-  return { included: { all: wanted.includes("all"), fields, ofMetadata }, unanswered: [...unanswered] };
+  const included = { all: unasked === "all", defaults: unasked !== "nothing", fields, ofMetadata };
+  return { included, unanswered: [...unanswered] };
 }
 
 function placeOf(tag: string, level: SearchLevel): "catalog" | "metadata" | "nowhere" {

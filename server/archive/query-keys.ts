@@ -174,7 +174,7 @@ function pairs(
     const times = timeKey && timeRange(timeKey.name, timeKey.value);
     const { zone } = rules;
     const zoned = zone === undefined ? {} : { zone };
-    const combined = dates && times && combinedRange(dates, times);
+    const combined = rules.combinedDateTimes && dates && times && combinedRange(dates, times);
     if (combined) requireOrder(`${dateKey?.name} with ${timeKey?.name}`, combined);
     if (combined) found.push({ date, time, part: "both", ...zoned, match: combined });
     else if (zone === undefined) continue;

@@ -5,10 +5,9 @@ import type { Search } from "../../storage/catalog-search.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 import { keywordOf, shown, tagOf } from "./attribute-name.ts";
-import { computed, type Level, type SearchLevel } from "./attributes.ts";
-import { type IncludedFields, includedFields } from "./included-fields.ts";
-import { offsetMinutes } from "./query-date-time.ts";
-import { isUniversal, type Key, type MatchingRules } from "./query-key.ts";
+import { computed, type Level, relatedAttributes, type SearchLevel } from "./attributes.ts";
+import { deepestField, type IncludedFields, includedFields } from "./included-fields.ts";
+import { checkedKey, type Key, type MatchingRules, mostKeys, zoneOf } from "./query-key.ts";
 import { matchKeys } from "./query-keys.ts";
 import { tagsAt } from "./query-tag-fields.ts";
 import { matchQueryTags } from "./query-tag-keys.ts";
@@ -35,14 +34,19 @@ export interface Query {
   readonly warnings: readonly string[];
 }
 
+/** What a search asks for, whichever door it comes through. */
+export interface QueryRequest {
+  readonly keys: readonly Key[];
+  readonly rules: MatchingRules;
+  readonly paging: Paging;
+  /** Paths of attributes to be answered; a matching key is one of them as well. */
+  readonly wanted: readonly (readonly string[])[];
+  /** What is answered beside them: what PS3.18 10.6.3.3 has for the level, everything that is kept of it, or nothing. */
+  readonly unasked: "defaults" | "all" | "nothing";
+}
+
 /** Attribute name (keyword or tag) and value, in the order of the request. */
 export type QueryParameters = Iterable<readonly [name: string, value: string]>;
-
-/** Keys in one query: each may cost a look into every document. */
-const mostKeys = 100;
-
-/** Runs of asterisks in a key: each multiplies the work of matching, and nobody needs as many. */
-const mostAsterisks = 32;
 
 export const notMatched = "The attribute is not matched by this search, and was passed over:";
 const notAnswered = "The attribute is not answered by this search, and was left out:";
@@ -53,26 +57,47 @@ export const literalNames =
 const matchingParameters = ["fuzzymatching", "emptyvaluematching", "multiplevaluematching"] as const;
 const timezoneOffsetFromUtc = "00080201";
 
-/**
- * A query is checked whole before anything is looked for.
- * @param queryTags attributes that are matched beside those of the table
- * @throws ArchiveError `invalid-query`, naming the parameter
- */
+/** The parameters of a search, checked whole before anything is looked for; see `makeQuery`. */
 export function parseQuery(
   scope: SearchScope,
   parameters: QueryParameters,
   queryTags: readonly QueryTagState[] = [],
 ): Query {
+  return makeQuery(scope, readParameters(scope.level, parameters), queryTags);
+}
+
+/** What the parameters of a search ask for. @throws ArchiveError `invalid-query`, naming the parameter */
+export function readParameters(level: SearchLevel, parameters: QueryParameters): QueryRequest {
   const all = [...parameters];
   const { keys, rules, wanted } = readKeys(all);
-  const paging = parsePaging(scope.level, all);
+  return {
+    keys,
+    rules,
+    paging: parsePaging(level, all),
+    wanted: wanted.filter((field) => field !== "all").map(includedPath),
+    unasked: wanted.includes("all") ? "all" : "defaults",
+  };
+}
+
+function includedPath(field: string): readonly string[] {
+  const path = pathOf(field, "includefield");
+  if (path.length <= deepestField) return path;
+  throw new ArchiveError("invalid-query", "includefield goes into too many sequences.");
+}
+
+/**
+ * The query that `request` is.
+ * @param queryTags attributes that are matched beside those of the table
+ * @throws ArchiveError `invalid-query`, naming the key
+ */
+export function makeQuery(scope: SearchScope, request: QueryRequest, queryTags: readonly QueryTagState[] = []): Query {
+  const { keys, rules, paging, wanted } = request;
   const tagged = matchQueryTags(scope.level, keys, rules, queryTags);
   const matched = matchKeys(scope.level, tagged.rest, rules);
   // A matching key is a return key as well (PS3.18 10.6.3.3).
   const paths = keys.map(({ path }) => path);
-  const { included, unanswered } = includedFields(scope.level, wanted, paths);
-  const wantedPaths = wanted.filter((field) => field !== "all").map((field) => pathOf(field, "includefield"));
-  const tagFields = tagsAt(scope.level, [...paths, ...wantedPaths], queryTags);
+  const { included, unanswered } = includedFields(scope.level, wanted, paths, request.unasked);
+  const tagFields = tagsAt(scope.level, [...paths, ...wanted], queryTags);
   const answered = new Set(tagFields.map(({ path }) => path.split(".", 1)[0]));
   return {
     scope,
@@ -92,6 +117,7 @@ export function parseQuery(
       level: scope.level,
       conditions: [...scopeConditions(scope), ...matched.conditions, ...tagged.conditions],
       ...paging,
+      related: request.unasked !== "nothing" || relatedAttributes.some((tag) => included.fields.has(tag)),
       sopClassesInStudy: included.fields.has(computed.sopClassesInStudy),
       metadata: included.ofMetadata.size > 0,
       tagFields,
@@ -128,15 +154,10 @@ function pathOf(text: string, parameter: string): string[] {
 /** PS3.18 8.3.4.1: an attribute is not repeated. */
 function addKey(keys: Map<string, Key>, name: string, value: string): void {
   const path = pathOf(name, name);
-  // No DICOM value holds U+0000, and PostgreSQL has no text with it.
-  if (value.includes("\0")) throw new ArchiveError("invalid-query", `${shown(name)} holds a NUL character.`);
-  if ((value.match(/\*+/g)?.length ?? 0) > mostAsterisks) {
-    throw new ArchiveError("invalid-query", `${shown(name)} has more than ${mostAsterisks} asterisks.`);
-  }
   const joined = path.join(".");
   if (keys.has(joined)) throw new ArchiveError("invalid-query", `${shown(name)} is given more than once.`);
   if (keys.size === mostKeys) throw new ArchiveError("invalid-query", `The query has more than ${mostKeys} keys.`);
-  keys.set(joined, { name: name.slice(0, 128), path, value });
+  keys.set(joined, checkedKey({ name: name.slice(0, 128), path, value }, shown(name)));
 }
 
 function rulesOf(parameters: readonly (readonly [string, string])[], zone: Key | undefined): MatchingRules {
@@ -150,16 +171,9 @@ function rulesOf(parameters: readonly (readonly [string, string])[], zone: Key |
     fuzzyMatching: flag("fuzzymatching"),
     emptyValueMatching: flag("emptyvaluematching"),
     multipleValueMatching: flag("multiplevaluematching"),
+    combinedDateTimes: true,
     zone: zoneOf(zone),
   };
-}
-
-/** PS3.18 8.3.4.1.1: dates and times of the request are in this time zone. */
-function zoneOf(key: Key | undefined): number | undefined {
-  if (!key || isUniversal(key)) return undefined;
-  const minutes = offsetMinutes(key.value);
-  if (minutes !== undefined) return minutes;
-  throw new ArchiveError("invalid-query", `${key.name} is not an offset from UTC such as +0100.`);
 }
 
 function scopeConditions({ studyInstanceUid, seriesInstanceUid }: SearchScope): Condition[] {

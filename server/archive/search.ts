@@ -41,19 +41,44 @@ const inflate = promisify(inflateRaw);
 export async function search(catalog: Catalog, query: Query, urlOf: (path: string) => string): Promise<SearchAnswers> {
   const { pages, last, asOf, count } = await catalog.search(query.search);
   const { level } = query.scope;
+  const cursor = last && toCursor(level, query.paging.order, { behind: last, ...(asOf !== undefined && { asOf }) });
+  return { answers: answersOf(pages, query, urlOf), cursor, count };
+}
+
+/**
+ * Every match of `query`, in its order, whatever its limit, which says how many are looked up at a time: what comes or
+ * goes meanwhile is there or not, and nothing is repeated.
+ * @param urlOf makes a URL of a path below the DICOMweb root
+ */
+export async function* searchAll(
+  catalog: Catalog,
+  query: Query,
+  urlOf: (path: string) => string,
+): AsyncGenerator<SearchAnswer, void, undefined> {
+  let next = query.search;
+  for (;;) {
+    const { pages, last, asOf } = await catalog.search(next);
+    yield* answersOf(pages, query, urlOf);
+    if (!last) return;
+    next = { ...query.search, offset: 0, behind: last, ...(asOf !== undefined && { asOf }) };
+  }
+}
+
+async function* answersOf(
+  pages: AsyncIterable<readonly SearchRow[]>,
+  query: Query,
+  urlOf: (path: string) => string,
+): AsyncGenerator<SearchAnswer, void, undefined> {
+  const { level } = query.scope;
   const wanted = wantedLevels(query);
-  async function* answers(): AsyncGenerator<SearchAnswer, void, undefined> {
-    for await (const rows of pages) {
-      for (const row of rows) {
-        const answer = level === "patient" ? patientOf(row, query) : answerOf(row, query, wanted, urlOf);
-        const whole = row.metadata ? { ...(await fieldsOfMetadata(row.metadata, query, urlOf)), ...answer } : answer;
-        if (row.tagFields) addTagFields(whole, query.tagFields, row.tagFields);
-        yield whole;
-      }
+  for await (const rows of pages) {
+    for (const row of rows) {
+      const answer = level === "patient" ? patientOf(row, query) : answerOf(row, query, wanted, urlOf);
+      const whole = row.metadata ? { ...(await fieldsOfMetadata(row.metadata, query, urlOf)), ...answer } : answer;
+      if (row.tagFields) addTagFields(whole, query.tagFields, row.tagFields);
+      yield whole;
     }
   }
-  const cursor = last && toCursor(level, query.paging.order, { behind: last, ...(asOf !== undefined && { asOf }) });
-  return { answers: answers(), cursor, count };
 }
 
 async function fieldsOfMetadata(
@@ -74,7 +99,8 @@ function patientOf(row: SearchRow, { included }: Query): SearchAnswer {
   };
   const found = ownJson(row.study);
   for (const tag of patientAttributes.keys()) {
-    const tree = included.all || patientDefaults.has(tag) ? "whole" : included.fields.get(tag);
+    const isWanted = included.defaults && patientDefaults.has(tag);
+    const tree = included.all || isWanted ? "whole" : included.fields.get(tag);
     const value = tree && pickField(found[tag], tree);
     if (value) answer[tag] = value;
   }
@@ -82,7 +108,8 @@ function patientOf(row: SearchRow, { included }: Query): SearchAnswer {
 }
 
 /** Levels whose default attributes are answered: the one searched, and those above that the path does not fix. */
-function wantedLevels({ scope }: Query): ReadonlySet<SearchLevel> {
+function wantedLevels({ scope, included }: Query): ReadonlySet<SearchLevel> {
+  if (!included.defaults) return new Set();
   const levels = new Set<SearchLevel>([scope.level]);
   if (scope.level !== "study" && scope.studyInstanceUid === undefined) levels.add("study");
   if (scope.level === "instance" && scope.seriesInstanceUid === undefined) levels.add("series");
@@ -102,7 +129,7 @@ function answerOf(
     if (!documents[level]) continue;
     const found = ownJson(documents[level]);
     for (const { tag, byDefault } of attributesOfLevel[level]) {
-      const isWanted = byDefault && (wanted.has(level) || ofEveryLevel.has(tag));
+      const isWanted = byDefault && (wanted.has(level) || (ofEveryLevel.has(tag) && query.included.defaults));
       const tree = all || isWanted ? "whole" : fields.get(tag);
       const value = tree && pickField(found[tag], tree);
       if (value) answer[tag] = value;

@@ -29,6 +29,7 @@ const supported: ReadonlySet<ExtendedOption> = new Set<ExtendedOption>([
   "relationalQueries",
   "combinedDateTimeMatching",
   "fuzzySemanticMatching",
+  "timezoneQueryAdjustment",
   "emptyValueMatching",
   "multipleValueMatching",
   "relationalRetrieval",

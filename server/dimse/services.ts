@@ -6,6 +6,8 @@ import { createCommitmentService } from "./commitment.ts";
 import { createReportSender, storageCommitment } from "./commitment-report.ts";
 import type { Connect } from "./connect.ts";
 import { echo } from "./echo.ts";
+import { createFind } from "./find.ts";
+import { informationModels } from "./query-levels.ts";
 import { createStoreService } from "./store.ts";
 
 /** What services need. */
@@ -32,7 +34,7 @@ export interface ServiceEntry {
 const verification = "1.2.840.10008.1.1";
 
 /** Makes the list. */
-export function listServices({ archive, connect, log }: ServiceDependencies): readonly ServiceEntry[] {
+export function listServices({ archive, aeTitle, connect, log }: ServiceDependencies): readonly ServiceEntry[] {
   return [
     { commandField: commandFields.cEchoRequest, sopClassUids: [verification], section: "PS3.4 A", perform: echo },
     {
@@ -40,6 +42,12 @@ export function listServices({ archive, connect, log }: ServiceDependencies): re
       sopClassUids: "storage",
       section: "PS3.4 B",
       perform: createStoreService({ archive }),
+    },
+    {
+      commandField: commandFields.cFindRequest,
+      sopClassUids: informationModels.map(({ findSopClassUid }) => findSopClassUid),
+      section: "PS3.4 C.4.1",
+      perform: createFind({ archive, aeTitle }),
     },
     {
       commandField: commandFields.nActionRequest,

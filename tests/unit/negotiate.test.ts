@@ -218,14 +218,18 @@ describe("negotiation", () => {
     };
     assert.deepEqual(negotiated(studyFind, 1).fields, [[1]]);
     assert.deepEqual(negotiated(studyFind, 0, 1, 1).fields, [[0, 1, 1]]);
-    assert.deepEqual(negotiated(studyFind, 1, 1, 1, 1, 1, 1, 1, 1).fields, [[1, 1, 1, 0, 0, 1, 1]]);
+    assert.deepEqual(negotiated(studyFind, 1, 1, 1, 1, 1, 1, 1, 1).fields, [[1, 1, 1, 1, 0, 1, 1]]);
     assert.deepEqual(negotiated(studyGet, 1, 1).fields, [[1, 0]]);
     assert.deepEqual(negotiated(ct, 3, 0, 0, 0, 2, 0).fields, [[2, 0, 3, 0, 0, 0]]);
     assert.deepEqual(negotiated(commitment, 1).fields, []);
 
     const { accept } = negotiated(studyFind, 0, 1, 1, 1);
     const agreed = extendedNegotiationOf({ accept }, "find", studyFind);
-    assert.deepEqual([...agreed], ["combinedDateTimeMatching", "fuzzySemanticMatching"] satisfies ExtendedOption[]);
+    assert.deepEqual([...agreed], [
+      "combinedDateTimeMatching",
+      "fuzzySemanticMatching",
+      "timezoneQueryAdjustment",
+    ] satisfies ExtendedOption[]);
     assert.equal(extendedNegotiationOf({ accept }, "find", "1.2.3").size, 0);
     const retrieval = extendedNegotiationOf(negotiated(studyGet, 1), "retrieve", studyGet);
     assert.deepEqual([...retrieval], ["relationalRetrieval"]);
