@@ -7,6 +7,7 @@ import { parseAcceptRule } from "./dimse/accept-rules.ts";
 import { type Admission, createAdmission } from "./dimse/admission.ts";
 import { type AssociationTimeouts, type Connect, connect } from "./dimse/connect.ts";
 import { createDimseDoor, type DimseDoor } from "./dimse/listener.ts";
+import { createSendToPeer } from "./dimse/send-to-peer.ts";
 import { type CheckUser, createUserCheck, parseUsers } from "./dimse/user-identity.ts";
 import { ArchiveError } from "./errors.ts";
 import type { Log } from "./log.ts";
@@ -24,6 +25,7 @@ export async function makeDimseDoor(
   log: Log,
   activity: Activity,
 ): Promise<DimseDoor> {
+  const connectToPeer = connectBy(config);
   return createDimseDoor({
     archive,
     log,
@@ -33,7 +35,8 @@ export async function makeDimseDoor(
     maximumLength: config.DIMSE_MAX_PDU,
     maximumAssociations: config.MAX_ASSOCIATIONS,
     timeouts: timeoutsOf(config),
-    connect: connectBy(config),
+    connect: connectToPeer,
+    sendToPeer: createSendToPeer({ connect: connectToPeer, aeTitle: config.DIMSE_AE_TITLE }),
     beginActivity: () => activity.begin(),
   });
 }

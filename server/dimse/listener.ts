@@ -6,19 +6,15 @@ import { type ArchiveError, toArchiveError } from "../errors.ts";
 import { type Admission, rejections, type Verdict } from "./admission.ts";
 import type { Association, Service } from "./association.ts";
 import type { Command } from "./command.ts";
+import type { DimseLog } from "./dimse-log.ts";
 import { mostAtOnce } from "./dispatch.ts";
 import type { AssociationTimeouts, Connect } from "./connect.ts";
 import { type Admitted, negotiate, negotiationPolicy } from "./negotiate.ts";
 import type { AssociateRequest } from "./pdu.ts";
 import { RunningAssociation } from "./running-association.ts";
+import type { SendToPeer } from "./send-to-peer.ts";
 import { listServices, servicesByCommandField } from "./services.ts";
 import { type EndKind, UpperLayer } from "./upper-layer.ts";
-
-/** Where goes what an operator should know. Fields hold addresses, AE titles and UIDs, and nothing else of a patient. */
-export interface DimseLog {
-  readonly info: (fields: Readonly<Record<string, unknown>>, message: string) => void;
-  readonly warn: (fields: Readonly<Record<string, unknown>>, message: string) => void;
-}
 
 export interface DimseDoorOptions {
   readonly archive: Archive;
@@ -28,6 +24,8 @@ export interface DimseDoorOptions {
   readonly admission: Admission;
   /** Whether instances of SOP classes that are in no table are stored. */
   readonly storesUnknown: boolean;
+  /** Sends what a C-MOVE asks for. */
+  readonly sendToPeer: SendToPeer;
   /** Longest P-DATA-TF PDU that is asked of peers, in bytes. */
   readonly maximumLength: number;
   readonly maximumAssociations: number;
@@ -50,8 +48,8 @@ const mostWaiting = 1024;
 
 /** Makes the door; it listens nowhere yet. */
 export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
-  const { archive, log, aeTitle, maximumAssociations, timeouts, connect } = options;
-  const entries = listServices({ archive, aeTitle, connect, log });
+  const { log, maximumAssociations, timeouts } = options;
+  const entries = listServices(options);
   const services = withActivity(servicesByCommandField(entries), options.beginActivity);
   const policy = negotiationPolicy(entries, {
     maximumLength: options.maximumLength,

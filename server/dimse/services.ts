@@ -5,9 +5,14 @@ import { commandFields } from "./command.ts";
 import { createCommitmentService } from "./commitment.ts";
 import { createReportSender, storageCommitment } from "./commitment-report.ts";
 import type { Connect } from "./connect.ts";
+import type { DimseLog } from "./dimse-log.ts";
 import { echo } from "./echo.ts";
 import { createFind } from "./find.ts";
 import { informationModels } from "./query-levels.ts";
+import { createGet } from "./get.ts";
+import { createMove } from "./move.ts";
+import { getLevels, moveLevels } from "./retrieve-identifier.ts";
+import type { SendToPeer } from "./send-to-peer.ts";
 import { createStoreService } from "./store.ts";
 
 /** What services need. */
@@ -16,7 +21,8 @@ export interface ServiceDependencies {
   /** AE title of this application. */
   readonly aeTitle: string;
   readonly connect: Connect;
-  readonly log: { readonly warn: (fields: Readonly<Record<string, unknown>>, message: string) => void };
+  readonly log: DimseLog;
+  readonly sendToPeer: SendToPeer;
 }
 
 /** A service of this application as SCP. */
@@ -34,7 +40,8 @@ export interface ServiceEntry {
 const verification = "1.2.840.10008.1.1";
 
 /** Makes the list. */
-export function listServices({ archive, aeTitle, connect, log }: ServiceDependencies): readonly ServiceEntry[] {
+export function listServices(dependencies: ServiceDependencies): readonly ServiceEntry[] {
+  const { archive, aeTitle, connect, log } = dependencies;
   return [
     { commandField: commandFields.cEchoRequest, sopClassUids: [verification], section: "PS3.4 A", perform: echo },
     {
@@ -48,6 +55,18 @@ export function listServices({ archive, aeTitle, connect, log }: ServiceDependen
       sopClassUids: informationModels.map(({ findSopClassUid }) => findSopClassUid),
       section: "PS3.4 C.4.1",
       perform: createFind({ archive, aeTitle }),
+    },
+    {
+      commandField: commandFields.cGetRequest,
+      sopClassUids: [...getLevels.keys()],
+      section: "PS3.4 C.4.3",
+      perform: createGet(dependencies),
+    },
+    {
+      commandField: commandFields.cMoveRequest,
+      sopClassUids: [...moveLevels.keys()],
+      section: "PS3.4 C.4.2",
+      perform: createMove(dependencies),
     },
     {
       commandField: commandFields.nActionRequest,
