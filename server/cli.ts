@@ -48,6 +48,26 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: "make a line of the file of users of DIMSE",
     load: async () => (await import("./cli/dimse-user.ts")).dimseUserCommand,
   },
+  peers: {
+    summary: "list, add or remove the applications to talk to",
+    load: async () => (await import("./cli/peers.ts")).peersCommand,
+  },
+  echo: {
+    summary: "ask a peer whether it is there",
+    load: async () => (await import("./cli/echo.ts")).echoCommand,
+  },
+  find: {
+    summary: "query a peer",
+    load: async () => (await import("./cli/find.ts")).findCommand,
+  },
+  send: {
+    summary: "send files or studies to a peer",
+    load: async () => (await import("./cli/send.ts")).sendCommand,
+  },
+  fetch: {
+    summary: "bring studies of a peer into this archive",
+    load: async () => (await import("./cli/fetch.ts")).fetchCommand,
+  },
   config: {
     summary: "print the settings in force",
     load: async () => (await import("./cli/config.ts")).configCommand,

@@ -47,6 +47,13 @@ function parseOptions(text: string): Pick<DimsePeer, "tls" | "callingAeTitle"> |
   return { tls, ...(callingAeTitle !== undefined && { callingAeTitle }) };
 }
 
+/** The address of a peer as `parsePeerAddress` reads it, without its name. */
+export function peerAddress({ aeTitle, host, port, tls, callingAeTitle }: Omit<DimsePeer, "name" | "kind">): string {
+  const options = [...(tls ? ["tls"] : []), ...(callingAeTitle === undefined ? [] : [`calling=${callingAeTitle}`])];
+  const query = options.length === 0 ? "" : `?${options.join("&")}`;
+  return `${aeTitle}@${host.includes(":") ? `[${host}]` : host}:${port}${query}`;
+}
+
 /** Whether each of `peers` is one by a name and an AE title of its own. */
 export function areDistinct(peers: readonly DimsePeer[]): boolean {
   const names = new Set(peers.map(({ name }) => name));

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { lstat, open, readdir, readFile, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
-import { scanHeader } from "./import-header.ts";
+import { type HeaderScan, scanHeader } from "./import-header.ts";
 import { InstanceUnreadable, type Identifiers, type Instance } from "./import-instance.ts";
 import { forEachParallel } from "./import-parallel.ts";
 
@@ -85,14 +85,19 @@ async function readStart(path: string, byteLength: number): Promise<Buffer> {
 }
 
 /**
- * The identifiers in the header of a file, or "dicomdir"; undefined when the file is obviously not DICOM. Reads 8 KiB,
- * and up to 256 KiB where the UIDs come later than that. Rejects with the system's error when the file cannot be read.
+ * What the header of a file says; undefined when it is obviously not DICOM. Reads 8 KiB, and up to 256 KiB where the UIDs
+ * come later than that. Rejects with the system's error when the file cannot be read.
  */
-export async function readIdentifiers(path: string): Promise<Identifiers | "dicomdir" | undefined> {
+export async function readHeader(path: string): Promise<HeaderScan | undefined> {
   const start = await readStart(path, firstReadBytes);
   const first = await scanHeader(start);
   const more = first !== undefined && !first.complete && start.length === firstReadBytes;
-  const scan = more ? await scanHeader(await readStart(path, longestReadBytes)) : first;
+  return more ? scanHeader(await readStart(path, longestReadBytes)) : first;
+}
+
+/** The identifiers in the header of a file, or "dicomdir"; undefined and rejects as `readHeader`. */
+export async function readIdentifiers(path: string): Promise<Identifiers | "dicomdir" | undefined> {
+  const scan = await readHeader(path);
   if (scan === undefined) return undefined;
   const sopClassUid = scan.mediaStorageSopClassUid ?? scan.identifiers.sopClassUid;
   return sopClassUid === mediaStorageDirectory ? "dicomdir" : scan.identifiers;

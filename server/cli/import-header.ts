@@ -18,6 +18,10 @@ export interface HeaderScan {
   readonly identifiers: Identifiers;
   /** Media Storage SOP Class UID (0002,0002), which for a DICOMDIR is 1.2.840.10008.1.3.10. */
   readonly mediaStorageSopClassUid?: string;
+  /** What the data set is in, if need be as the scan guesses it; undefined when that is not known. */
+  readonly transferSyntaxUid?: string;
+  /** Where the data set begins. */
+  readonly dataSetOffset: number;
   /** False when the bytes ended before the last UID could have been passed: more bytes may tell more. */
   readonly complete: boolean;
 }
@@ -35,7 +39,7 @@ export async function scanHeader(bytes: Buffer): Promise<HeaderScan | undefined>
     if (!(error instanceof ArchiveError)) throw error;
     if (error.code === "not-dicom") return undefined;
   }
-  const { meta, dataSet } = scan.soFar();
+  const { meta, dataSet, dataSetOffset, transferSyntax } = scan.soFar();
   const mediaStorageSopClassUid = textOf(meta, tag.mediaStorageSopClassUid);
   const found = {
     sopClassUid: textOf(dataSet, tag.sopClassUid),
@@ -47,6 +51,8 @@ export async function scanHeader(bytes: Buffer): Promise<HeaderScan | undefined>
   return {
     identifiers: Object.fromEntries(Object.entries(found).filter(([, uid]) => uid !== undefined)),
     ...(mediaStorageSopClassUid !== undefined && { mediaStorageSopClassUid }),
+    ...(transferSyntax && { transferSyntaxUid: transferSyntax.uid }),
+    dataSetOffset,
     complete: dataSet.elements.some((element) => element.tag > tag.seriesInstanceUid),
   };
 }

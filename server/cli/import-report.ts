@@ -19,7 +19,7 @@ export function count(number: number, noun: string): string {
 }
 
 /** Each reason with its files below it, `most` of them. */
-function groupByReason(pairs: Iterable<readonly [reason: string, name: string]>, most = Infinity): string[] {
+export function groupByReason(pairs: Iterable<readonly [reason: string, name: string]>, most = Infinity): string[] {
   const groups = new Map<string, string[]>();
   for (const [reason, name] of pairs) {
     const names = groups.get(reason) ?? [];

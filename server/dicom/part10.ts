@@ -82,8 +82,10 @@ export class Part10Scan {
   }
 
   /** What has been read so far, also after an error: for those who need the beginning of a file only. */
-  soFar(): Pick<ScannedFile, "meta" | "dataSet"> {
-    return { meta: this.#meta, dataSet: this.#body?.soFar() ?? { elements: [], littleEndian: true } };
+  soFar(): Pick<ScannedFile, "meta" | "dataSet" | "dataSetOffset"> & Partial<Pick<ScannedFile, "transferSyntax">> {
+    const dataSet = this.#body?.soFar() ?? { elements: [], littleEndian: true };
+    const transferSyntax = this.#transferSyntax;
+    return { meta: this.#meta, dataSet, dataSetOffset: this.#dataSetOffset, ...(transferSyntax && { transferSyntax }) };
   }
 
   async #advance(atEnd: boolean): Promise<void> {

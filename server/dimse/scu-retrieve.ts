@@ -1,4 +1,6 @@
 /** Brings instances of a peer into this archive: by C-GET, or by C-MOVE to this application, and says what did not come. */
+import type { Archive } from "../archive/archive.ts";
+import { isUid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
 import type { Service } from "./association.ts";
 import type { PeerAddress } from "./connect.ts";
@@ -93,6 +95,17 @@ async function expectedOf(
     if (isRefused) return undefined;
     throw error;
   }
+}
+
+/** The `present` of a request: which instances of a study are in `archive`. */
+export function presentIn(archive: Pick<Archive, "select">): RetrieveRequest["present"] {
+  return async (studyInstanceUid) => {
+    const present = new Set<string>();
+    if (!isUid(studyInstanceUid)) return present;
+    const selected = await archive.select({ studyInstanceUids: [studyInstanceUid] });
+    for await (const { sopInstanceUid } of selected) present.add(sopInstanceUid);
+    return present;
+  };
 }
 
 interface Fetched {
