@@ -29,7 +29,8 @@ export async function cpuSeconds(pid: number): Promise<{ readonly own: number; r
         (sum, [child, fields]) => sum + used(fields, "user", "system", "childUser", "childSystem") + below(child),
         0,
       );
-  return { own: used(all.get(pid), "user", "system"), below: below(pid) };
+  const ended = used(all.get(pid), "childUser", "childSystem");
+  return { own: used(all.get(pid), "user", "system"), below: ended + below(pid) };
 }
 
 function used(fields: readonly number[] | undefined, ...of: readonly (keyof typeof places)[]): number {

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pathOf } from "./require.ts";
 
 export interface Orthanc {
+  readonly pid: number;
   /** Of its REST interface, without a final slash. */
   readonly url: string;
   /** Port of DIMSE on 127.0.0.1; its AE title is ORTHANC. */
@@ -18,8 +19,17 @@ export interface Orthanc {
   stop(): Promise<void>;
 }
 
-/** Starts it. `settings` add to its configuration. Guard the test by `requirement("orthanc")`. */
-export async function startOrthanc(settings: Readonly<Record<string, unknown>> = {}): Promise<Orthanc> {
+/** Without it DCMTK, also within Orthanc, waits 40 ms for each acknowledgement. */
+const withoutNagle = { TCP_NODELAY: "1" };
+
+/**
+ * Starts it. `settings` add to its configuration, `environment` to that of this process. Guard the test by
+ * `requirement("orthanc")`.
+ */
+export async function startOrthanc(
+  settings: Readonly<Record<string, unknown>> = {},
+  environment: Readonly<Record<string, string>> = withoutNagle,
+): Promise<Orthanc> {
   const folder = await mkdtemp(path.join(tmpdir(), "noctis-orthanc-"));
   const [httpPort, dicomPort] = [await freePort(), await freePort()];
   const configuration = {
@@ -37,8 +47,7 @@ export async function startOrthanc(settings: Readonly<Record<string, unknown>> =
   };
   const file = path.join(folder, "orthanc.json");
   await writeFile(file, JSON.stringify(configuration));
-  // Without it DCMTK within Orthanc waits 40 ms for each acknowledgement.
-  const env = { ...process.env, TCP_NODELAY: "1" };
+  const env = { ...process.env, ...environment };
   const child: ChildProcess = spawn(pathOf("orthanc"), [file], { stdio: ["ignore", "ignore", "pipe"], env });
   let printed = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => (printed += text));
@@ -57,10 +66,11 @@ export async function startOrthanc(settings: Readonly<Record<string, unknown>> =
     }
     await sleep(100);
   }
-  return { url, dicomPort, output: () => printed, stop };
+  return { pid: child.pid ?? 0, url, dicomPort, output: () => printed, stop };
 }
 
-async function freePort(): Promise<number> {
+/** A port of 127.0.0.1 that nobody listens on. */
+export async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
