@@ -4,6 +4,7 @@ import { z } from "zod";
 import { isClockTime } from "./archive/backup-schedule.ts";
 import { isKeepRule, keepForm } from "./archive/backup-keep.ts";
 import { areDistinct, isAeTitle, isHost, parsePeerAddress, peerAddressForm } from "./archive/peer-address.ts";
+import { faultsAcross } from "./config-across.ts";
 import { mistypedNames } from "./config-names.ts";
 import { acceptRuleForm, parseAcceptRule } from "./dimse/accept-rules.ts";
 
@@ -112,7 +113,28 @@ const schema = z.object({
   DIMSE_HOST: host
     .default("127.0.0.1")
     .describe("Address on which modalities and other PACS are listened to; 0.0.0.0 for every interface."),
+  DIMSE_PLAIN: flag.default(true).describe("Whether connections without TLS are taken, at DIMSE_PORT."),
   DIMSE_PORT: port.default(11_112).describe("Port of DIMSE; 0 for a free one."),
+  DIMSE_TLS_PORT: port.optional().describe("Port of DIMSE over TLS, 2762 by custom; 0 for a free one; unset: none."),
+  DIMSE_TLS_KEY: folder
+    .optional()
+    .describe("File of the private key, in PEM; also shown to peers that are reached over TLS."),
+  DIMSE_TLS_CERT: folder
+    .optional()
+    .describe("File of its certificate, in PEM, with those that lead to its root behind it."),
+  DIMSE_TLS_CA: folder
+    .optional()
+    .describe(
+      "File of the certificates, in PEM, that are trusted or have signed what is trusted, of clients and of peers.",
+    ),
+  DIMSE_TLS_CLIENT_CERT: word("required", "optional", "none")
+    .default("required")
+    .describe(
+      "Whether clients have to show a trusted certificate: required, optional (none or a trusted one), or none.",
+    ),
+  DIMSE_TLS_CHECK_HOST: flag
+    .default(true)
+    .describe("Whether the certificate of a peer has to name its host, beside being trusted."),
   DIMSE_AE_TITLE: aeTitle.default("NOCTIS").describe("AE title of this application."),
   DIMSE_CALLED_AE_TITLES: list(isAeTitle, "must be * or AE titles, joined by comma")
     .default(["*"])
@@ -224,9 +246,6 @@ const schema = z.object({
   STOP_TIMEOUT: wholeNumber(1, 3600).default(30).describe("Seconds that requests under way get when the server stops."),
 });
 
-/** An object store is reached with both; checked apart, since zod skips checks across settings when one is faulty. */
-const neededWithS3 = ["S3_ACCESS_KEY", "S3_SECRET_KEY"] as const;
-
 /** The settings in force. */
 export type Config = z.infer<typeof schema>;
 
@@ -241,22 +260,11 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ""),
   );
   const parsed = schema.safeParse(set);
-  const onS3 = set["S3_ENDPOINT"] !== undefined;
-  const missing = neededWithS3.filter((name) => onS3 && set[name] === undefined);
-  // Instances would go to a local folder, where nobody looks for them.
-  const stray = neededWithS3.filter((name) => !onS3 && set[name] !== undefined);
-  // Without it no backup would ever be made.
-  const userless = ["DIMSE_USER_REQUIRED"].filter(
-    (name) => set[name] === "true" && set["DIMSE_USERS_FILE"] === undefined,
-  );
-  const unplaced = ["BACKUP_AT"].filter((name) => set[name] !== undefined && set["BACKUP_TO"] === undefined);
-  if (parsed.success && missing.length + stray.length + unplaced.length + userless.length === 0) return parsed.data;
+  const across = faultsAcross(set);
+  if (parsed.success && across.length === 0) return parsed.data;
   const faults = [
     ...(parsed.error?.issues ?? []).map(({ path: at, message }) => `  ${at.join(".")}: ${message}`),
-    ...missing.map((name) => `  ${name}: is needed with S3_ENDPOINT`),
-    ...stray.map((name) => `  ${name}: is set without S3_ENDPOINT`),
-    ...unplaced.map((name) => `  ${name}: is set without BACKUP_TO`),
-    ...userless.map((name) => `  ${name}: is set without DIMSE_USERS_FILE`),
+    ...across.map((fault) => `  ${fault}`),
   ];
   const mistyped = describeMistyped(environment);
   const hint = mistyped === undefined ? "" : `\n${mistyped}`;

@@ -6,16 +6,36 @@ import type { Config } from "./config.ts";
 import { parseAcceptRule } from "./dimse/accept-rules.ts";
 import { type Admission, createAdmission } from "./dimse/admission.ts";
 import { type AssociationTimeouts, type Connect, connect } from "./dimse/connect.ts";
-import { createDimseDoor, type DimseDoor } from "./dimse/listener.ts";
+import { createDimseDoor, type DimseDoor, type TlsListening } from "./dimse/listener.ts";
 import { createSendToPeer } from "./dimse/send-to-peer.ts";
+import { clientOptions, type CurrentTls, openTls } from "./dimse/tls.ts";
 import { type CheckUser, createUserCheck, parseUsers } from "./dimse/user-identity.ts";
 import { ArchiveError } from "./errors.ts";
+import { cannotListen } from "./listen-faults.ts";
 import type { Log } from "./log.ts";
 
-/** How this server connects to peers: with the time limits of the settings, unless others are given. */
-export function connectBy(config: Config): Connect {
+/**
+ * How peers are connected to: with the time limits of the settings unless others are given and, where a peer is reached
+ * over TLS, with their key and what they trust.
+ * @throws ArchiveError `cannot-listen` when a file for TLS cannot be used
+ */
+export function connectBy(config: Config, log: Pick<Log, "warn">): Connect {
   const timeouts = timeoutsOf(config);
-  return (peer, options) => connect(peer, { ...options, timeouts: { ...timeouts, ...options.timeouts } });
+  const current = tlsBy(config, log);
+  return (peer, options) => {
+    const tls = peer.tls && { ...clientOptions(current, config.DIMSE_TLS_CHECK_HOST), ...peer.tls };
+    return connect({ ...peer, tls }, { ...options, timeouts: { ...timeouts, ...options.timeouts } });
+  };
+}
+
+/** Undefined when the settings name no file for TLS. */
+function tlsBy(config: Config, log: Pick<Log, "warn">): CurrentTls | undefined {
+  const { DIMSE_TLS_KEY: key, DIMSE_TLS_CERT: cert, DIMSE_TLS_CA: ca } = config;
+  if ((key ?? cert ?? ca) === undefined) return undefined;
+  return openTls({
+    files: { key, cert, ca },
+    onFault: (error) => log.warn({}, `${error.message} The one before stays.`),
+  });
 }
 
 /** Makes the door; it listens nowhere yet. @throws ArchiveError `cannot-listen` when a file that it needs cannot be used */
@@ -25,7 +45,7 @@ export async function makeDimseDoor(
   log: Log,
   activity: Activity,
 ): Promise<DimseDoor> {
-  const connectToPeer = connectBy(config);
+  const connectToPeer = connectBy(config, log);
   return createDimseDoor({
     archive,
     log,
@@ -67,4 +87,30 @@ async function userCheckBy({ DIMSE_USERS_FILE: file, DIMSE_USER_REQUIRED: isRequ
   }
   const checkUser: CheckUser = createUserCheck({ readUsers, isRequired });
   return checkUser;
+}
+
+/** Ports on which the DIMSE door listens. */
+export interface DimsePorts {
+  /** Without TLS; undefined when that is switched off. */
+  readonly plain: number | undefined;
+  /** Over TLS; undefined when it has no port. */
+  readonly tls: number | undefined;
+}
+
+/** Lets the door listen where the settings say. @throws ArchiveError `cannot-listen` */
+export async function listenForDimse(door: DimseDoor, config: Config, log: Log): Promise<DimsePorts> {
+  const { DIMSE_HOST: host, DIMSE_TLS_PORT: tlsPort, DIMSE_TLS_CLIENT_CERT: clientCertificates } = config;
+  const current = tlsBy(config, log);
+  const listen = async (port: number, tls?: TlsListening) => {
+    const bound = await door.listen(host, port, tls).catch((cause: unknown) => {
+      throw cannotListen(host, port, cause);
+    });
+    const over = tls ? "over TLS " : "";
+    log.info({ host, port: bound, aeTitle: config.DIMSE_AE_TITLE }, `listening for DIMSE ${over}on port ${bound}`);
+    return bound;
+  };
+  return {
+    plain: config.DIMSE_PLAIN ? await listen(config.DIMSE_PORT) : undefined,
+    tls: tlsPort !== undefined && current ? await listen(tlsPort, { current, clientCertificates }) : undefined,
+  };
 }

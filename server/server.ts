@@ -10,21 +10,23 @@ import { type BackgroundTask, startBackground } from "./background.ts";
 import type { Config } from "./config.ts";
 import { createReportSender } from "./dimse/commitment-report.ts";
 import { createSendToPeer } from "./dimse/send-to-peer.ts";
-import { ArchiveError } from "./errors.ts";
 import { createWebDoor } from "./http/app.ts";
 import { createListener } from "./http/listener.ts";
 import { dicomWebRoot } from "./http/routes.ts";
 import { createViewer } from "./http/viewer.ts";
 import type { Log } from "./log.ts";
 import { openArchive } from "./open-archive.ts";
-import { connectBy, makeDimseDoor } from "./open-dimse.ts";
+import { cannotListen } from "./listen-faults.ts";
+import { connectBy, listenForDimse, makeDimseDoor } from "./open-dimse.ts";
 import { createPeerWork } from "./peer-work.ts";
 
 export interface RunningServer {
   /** Where the web door listens. */
   readonly url: string;
-  /** Port on which the DIMSE door listens. */
-  readonly dimsePort: number;
+  /** Port on which the DIMSE door listens without TLS; undefined when it does not. */
+  readonly dimsePort: number | undefined;
+  /** Port on which it listens over TLS; undefined when it does not. */
+  readonly dimseTlsPort: number | undefined;
   /** Stops accepting, lets requests under way end, then closes what was opened, last first. May be called twice. */
   stop(): Promise<void>;
 }
@@ -48,7 +50,7 @@ export async function startServer(config: Config, log: Log): Promise<RunningServ
   }
 }
 
-async function open(config: Config, log: Log, opened: Closing[]): Promise<Pick<RunningServer, "url" | "dimsePort">> {
+async function open(config: Config, log: Log, opened: Closing[]): Promise<Omit<RunningServer, "stop">> {
   const { archive, withLock, close } = await openArchive(config, log);
   opened.push(close);
   if (await archive.integrity.isCatalogLost()) {
@@ -71,25 +73,14 @@ async function open(config: Config, log: Log, opened: Closing[]): Promise<Pick<R
     if (isWork(request.url)) response.once("close", activity.begin());
     void handle(request, response);
   };
-  const dimsePort = await openDimse(archive, config, log, activity, opened);
-  return { url: await listen(handleCounted, config, opened), dimsePort };
+  const dimse = await openDimse(archive, config, log, activity, opened);
+  return { url: await listen(handleCounted, config, opened), dimsePort: dimse.plain, dimseTlsPort: dimse.tls };
 }
 
-async function openDimse(
-  archive: Archive,
-  config: Config,
-  log: Log,
-  activity: Activity,
-  opened: Closing[],
-): Promise<number> {
+async function openDimse(archive: Archive, config: Config, log: Log, activity: Activity, opened: Closing[]) {
   const door = await makeDimseDoor(archive, config, log, activity);
-  const { DIMSE_HOST: host, DIMSE_PORT: port } = config;
-  const bound = await door.listen(host, port).catch((cause: unknown) => {
-    throw cannotListen(host, port, cause);
-  });
   opened.push(() => door.stop(config.STOP_TIMEOUT));
-  log.info({ host, port: bound, aeTitle: config.DIMSE_AE_TITLE }, `listening for DIMSE on port ${bound}`);
-  return bound;
+  return listenForDimse(door, config, log);
 }
 
 /** What to do about it. */
@@ -103,7 +94,7 @@ function isWork(target = ""): boolean {
 /** What is done when nobody asks. */
 function backgroundTasks(archive: Archive, config: Config, log: Log, activity: Activity): readonly BackgroundTask[] {
   const { queryTags } = archive;
-  const connect = connectBy(config);
+  const connect = connectBy(config, log);
   const { DIMSE_AE_TITLE: aeTitle } = config;
   const sendToPeer = createSendToPeer({ connect, aeTitle });
   const peerWork = createPeerWork({ archive, connect, sendToPeer, aeTitle });
@@ -155,20 +146,6 @@ async function makeBackup({ backups }: Archive, log: Log, signal: AbortSignal): 
   } catch (error) {
     if (!signal.aborted) log.error({ err: error }, "a backup failed; it is tried again");
   }
-}
-
-/** Why a port cannot be had, in words, by what the system says. */
-const listenFaults: Readonly<Record<string, string>> = {
-  EADDRINUSE: "another program uses that port",
-  EADDRNOTAVAIL: "this machine does not have that address",
-  ENOTFOUND: "there is no such host",
-  EACCES: "the port is only for root",
-};
-
-function cannotListen(host: string, port: number, cause: unknown): ArchiveError {
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-  const reason = listenFaults[code] ?? `the system says ${code}`;
-  return new ArchiveError("cannot-listen", `The server cannot listen on ${host}:${port}: ${reason}.`, { cause });
 }
 
 async function listen(handle: RequestListener, config: Config, opened: Closing[]): Promise<string> {

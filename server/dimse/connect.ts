@@ -1,9 +1,10 @@
 /** Connects to a peer: what a requestor of an association says and gets (PS3.8 7.1). */
 import { once } from "node:events";
 import { connect as connectPlain, type Socket } from "node:net";
-import { connect as connectSecure, type SecureContextOptions } from "node:tls";
+import { connect as connectSecure, type ConnectionOptions } from "node:tls";
 import { ArchiveError } from "../errors.ts";
 import type { Association, Service } from "./association.ts";
+import { unreachableSentence } from "./connect-faults.ts";
 import { implementation } from "./implementation.ts";
 import {
   type AssociateRequest,
@@ -23,7 +24,7 @@ export interface PeerAddress {
   readonly host: string;
   readonly port: number;
   /** Present: over TLS. */
-  readonly tls?: SecureContextOptions | undefined;
+  readonly tls?: ConnectionOptions | undefined;
 }
 
 /** Time limits, in milliseconds. */
@@ -139,7 +140,6 @@ async function openSocket(
     socket.destroy();
     signal?.throwIfAborted();
     if (late.aborted) throw new ArchiveError("peer-silent", "The peer did not answer in time.", { cause });
-    const code = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : "";
-    throw new ArchiveError("peer-unreachable", `The peer cannot be reached${code}.`, { cause });
+    throw new ArchiveError("peer-unreachable", unreachableSentence(cause), { cause });
   }
 }

@@ -1,6 +1,7 @@
 /** The DIMSE door: takes connections, answers associations, and hands requests to the services. */
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { Archive } from "../archive/archive.ts";
 import { type ArchiveError, toArchiveError } from "../errors.ts";
 import { type Admission, rejections, type Verdict } from "./admission.ts";
@@ -14,6 +15,8 @@ import type { AssociateRequest } from "./pdu.ts";
 import { RunningAssociation } from "./running-association.ts";
 import type { SendToPeer } from "./send-to-peer.ts";
 import { listServices, servicesByCommandField } from "./services.ts";
+import type { CurrentTls } from "./tls.ts";
+import { certificateName, type ClientCertificates, createTlsServer } from "./tls-server.ts";
 import { type EndKind, UpperLayer } from "./upper-layer.ts";
 
 export interface DimseDoorOptions {
@@ -37,10 +40,16 @@ export interface DimseDoorOptions {
 }
 
 export interface DimseDoor {
-  /** Takes connections on this address. @throws what the system says */
-  listen(host: string, port: number): Promise<number>;
+  /** Takes connections on this address, over TLS when it is told how. @throws what the system says */
+  listen(host: string, port: number, tls?: TlsListening): Promise<number>;
   /** Takes no more, lets requests under way end, for `seconds` at most, and ends every association. */
   stop(seconds: number): Promise<void>;
+}
+
+/** How connections over TLS are taken. */
+export interface TlsListening {
+  readonly current: CurrentTls;
+  readonly clientCertificates: ClientCertificates;
 }
 
 /** Connections without an association: when there are more, the one that has said nothing for longest is closed. */
@@ -128,7 +137,8 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
       associations.add(association);
       waiting.delete(upperLayer);
       const { id, contexts } = association;
-      const fields = { association: id, remoteAddress, ...titlesOf(request), user: admitted.user };
+      const certificate = socket instanceof TLSSocket ? certificateName(socket) : undefined;
+      const fields = { association: id, remoteAddress, ...titlesOf(request), user: admitted.user, certificate };
       log.info({ ...fields, contexts: contexts.size }, "an association begins");
       upperLayer.accept(accept);
     }
@@ -148,8 +158,19 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
     }
   }
 
-  async function listen(host: string, port: number): Promise<number> {
-    const server = createServer(onConnection);
+  function secureServer(tls: TlsListening): Server {
+    return createTlsServer({
+      ...tls,
+      handshakeTimeout: timeouts.acse,
+      mostHandshakes: mostWaiting,
+      onConnection,
+      onRefused: (remoteAddress, reason) =>
+        log.warn({ remoteAddress, reason }, "a connection over TLS did not come about"),
+    });
+  }
+
+  async function listen(host: string, port: number, tls?: TlsListening): Promise<number> {
+    const server = tls ? secureServer(tls) : createServer(onConnection);
     server.listen(port, host);
     await once(server, "listening");
     servers.push(server);

@@ -14,6 +14,8 @@ export interface TestServer {
   readonly url: string;
   /** Where its DIMSE door listens, on 127.0.0.1, as NOCTIS. */
   readonly dimsePort: number;
+  /** Where it listens over TLS; 0 when it does not. */
+  readonly dimseTlsPort: number;
   /** The rows behind it. */
   readonly knex: Knex;
   /** The objects behind it. */
@@ -39,7 +41,8 @@ export async function startTestServer(settings: Readonly<Record<string, string>>
   const server = await startServer(config, watched(createLog(process.env["TEST_LOG_LEVEL"] ?? "silent"), undeclared));
   return {
     url: server.url,
-    dimsePort: server.dimsePort,
+    dimsePort: server.dimsePort ?? 0,
+    dimseTlsPort: server.dimseTlsPort ?? 0,
     knex: database.knex,
     objectFolder: path.join(dataFolder, "objects"),
     shared: { DATABASE_URL: database.url, DATA_DIR: dataFolder },

@@ -76,6 +76,7 @@ describe("admission", () => {
     const admission = admissionBy(["*@peers"]);
     const may = (title: string, address: string) => outcome(admission, requestBy(title), address);
     assert.equal(await may("WS1", "10.1.0.7"), "store+query+retrieve");
+    assert.equal(await may("WS1", "::ffff:10.1.0.7"), "store+query+retrieve");
     assert.equal(await may("WS1", "10.1.0.8"), "1/1/3");
     assert.equal(await may("WS2", "10.1.0.8"), "store+query+retrieve");
     assert.equal(await may("WS3", "10.1.0.7"), "1/1/3");

@@ -50,6 +50,16 @@ describe("config", () => {
     assert.equal(message.split("\n").length, 9);
   });
 
+  it("knows what TLS and users of DIMSE need", () => {
+    assert.match(faultsOf({ DIMSE_USER_REQUIRED: "true" }), /DIMSE_USERS_FILE: is needed with DIMSE_USER_REQUIRED/);
+    assert.match(faultsOf({ DIMSE_TLS_CERT: "cert" }), /^ {2}DIMSE_TLS_KEY: is needed for TLS$/m);
+    const missing = faultsOf({ DIMSE_TLS_PORT: "2762" }).match(/DIMSE_TLS_\w+(?=: is needed)/g);
+    assert.deepEqual(missing, ["DIMSE_TLS_KEY", "DIMSE_TLS_CERT", "DIMSE_TLS_CA"]);
+    const files = { DIMSE_TLS_KEY: "key", DIMSE_TLS_CERT: "cert" };
+    assert.equal(faultsOf({ DIMSE_TLS_PORT: "2762", DIMSE_TLS_CLIENT_CERT: "none", ...files }), "");
+    assert.match(faultsOf({ DIMSE_ACCEPT: "CT1@10.0.0.0/99" }), /DIMSE_ACCEPT: must be rules such as CT1@10/);
+  });
+
   it("takes a list of origins or a star, and true or false", () => {
     const { CORS_ORIGINS, TRUST_PROXY } = loadConfig({
       CORS_ORIGINS: "https://a.example , http://localhost:3000",
