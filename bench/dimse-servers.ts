@@ -5,7 +5,8 @@ import { mkdir } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePort, startOrthanc } from "../tests/support/orthanc.ts";
+import { freePort } from "../tests/support/dcmtk.ts";
+import { startOrthanc } from "../tests/support/orthanc.ts";
 import { startFlags, startProcess } from "../tests/support/process.ts";
 import { cpuSeconds } from "./ingest-processes.ts";
 

@@ -3,6 +3,8 @@ import type { Checks } from "./check.ts";
 import { changeChecks } from "./checks/changes.ts";
 import { clientChecks } from "./checks/clients.ts";
 import { conditionalChecks } from "./checks/conditional.ts";
+import { dimseAssociationChecks } from "./checks/dimse-association.ts";
+import { dimseStoreChecks } from "./checks/dimse-store.ts";
 import { extraChecks } from "./checks/extras.ts";
 import { jsonModelChecks } from "./checks/json-model.ts";
 import { negotiationChecks } from "./checks/negotiation.ts";
@@ -43,6 +45,8 @@ export const checkFiles: readonly Checks[] = [
   queryTagChecks,
   extraChecks,
   clientChecks,
+  dimseAssociationChecks,
+  dimseStoreChecks,
 ];
 
 export const allChecks: Checks = Object.assign({}, ...checkFiles);

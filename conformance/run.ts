@@ -1,7 +1,8 @@
-/** `npm run conformance`: runs the matrix against a DICOMweb server, prints a table, and exits 1 on a regression. */
+/** `npm run conformance`: runs the matrix against a DICOM server, prints a table, and exits 1 on a regression. */
 import { writeFile as writeText } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { parseArgs } from "node:util";
+import type { DimseTarget } from "./dimse/association.ts";
 import { closeConnections } from "./http.ts";
 import {
   type Expected,
@@ -16,13 +17,14 @@ import { byChapter, chapterOf, outcomeLine, totals } from "./report.ts";
 import { Session } from "./session.ts";
 import { improvements, type Outcome, regressions, runLines } from "./suite.ts";
 
-const usage = `Runs the conformance matrix against a DICOMweb server (PS3.18).
+const usage = `Runs the conformance matrix against a DICOMweb server (PS3.18), and its DIMSE application (PS3.4, PS3.7, PS3.8).
 
   npm run conformance -- --url http://127.0.0.1:8080/dicom-web
 
   --url URL          base of the DICOMweb service; nothing is started here
   --wado URL         address of WADO-URI (default: /wado of the same host)
   --api URL          base of the server's own interface (default: /api of the same host)
+  --dimse AE@H:PORT  its DIMSE application; without it the lines of PS3.4, PS3.7 and PS3.8 are skipped
   --header "N: v"    header of every request, e.g. Authorization; may be given more than once
   --only PATTERN     only lines whose id, section or check the regular expression matches
   --expected FILE    results to compare with (default: those of Noctis); none: compare with nothing
@@ -38,6 +40,7 @@ const { values: given } = parseArgs({
     url: { type: "string" },
     wado: { type: "string" },
     api: { type: "string" },
+    dimse: { type: "string" },
     header: { type: "string", multiple: true, default: [] },
     only: { type: "string", default: "" },
     expected: { type: "string" },
@@ -62,6 +65,7 @@ async function main(url: string): Promise<number> {
     url,
     wadoUrl: given.wado ?? `${origin}/wado`,
     apiUrl: given.api ?? `${origin}/api`,
+    dimse: dimseTarget(given.dimse),
     headers: headers(),
   };
   const pattern = new RegExp(given.only);
@@ -123,6 +127,14 @@ function updated(before: Expected, outcomes: readonly Outcome[], ids: ReadonlySe
 
 function plain({ line, result, why }: Outcome) {
   return { ...line, result, why };
+}
+
+/** Throws RangeError when it is not AE@HOST:PORT. */
+function dimseTarget(text: string | undefined): DimseTarget | undefined {
+  if (text === undefined) return undefined;
+  const [, aeTitle, host, port] = /^([^@]+)@(.+):(\d+)$/.exec(text) ?? [];
+  if (aeTitle === undefined || host === undefined) throw new RangeError("--dimse takes AE@HOST:PORT.");
+  return { aeTitle, host, port: Number(port) };
 }
 
 function headers(): Record<string, string> {

@@ -1,5 +1,6 @@
 /** One run against one server: where it is, what was stored there, and the requests that checks make most. */
-import { expectStatus, Failure } from "./expect.ts";
+import type { DimseTarget } from "./dimse/association.ts";
+import { expectStatus, Failure, Skipped } from "./expect.ts";
 import { attributeOf, dataSetsOf, type JsonDataSet } from "./dicom-json.ts";
 import { allInstances, type Fixtures, makeFixtures } from "./fixtures.ts";
 import { type Answer, exchange, header, type RequestOptions } from "./http.ts";
@@ -14,6 +15,8 @@ export interface Target {
   readonly wadoUrl: string;
   /** Base of the server's own interface. */
   readonly apiUrl: string;
+  /** Its DIMSE application; without it what is asked of DIMSE is skipped. */
+  readonly dimse?: DimseTarget | undefined;
   /** Headers of every request: what a server wants to let the suite in. */
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -41,6 +44,12 @@ export class Session {
     this.target = target;
     this.run = new Run(seed);
     this.fixtures = makeFixtures(this.run);
+  }
+
+  /** The DIMSE application under test. Throws Skipped when none was named. */
+  get dimse(): DimseTarget {
+    if (this.target.dimse) return this.target.dimse;
+    throw new Skipped("No DIMSE application was named (--dimse).");
   }
 
   /** Sends a request below the DICOMweb base. */

@@ -82,6 +82,11 @@ export function writeFile(dataSet: DataSet, transferSyntaxUid: string): Buffer {
   ]);
 }
 
+/** A data set by itself in implicit VR little endian, as identifiers and Action Information are sent. */
+export function writeIdentifier(dataSet: DataSet): Buffer {
+  return writeDataSet(dataSet, { explicitVr: false, littleEndian: true }, false);
+}
+
 function writeDataSet(dataSet: DataSet, encoding: Encoding, isEncapsulated: boolean): Buffer {
   const elements = Object.entries(dataSet).map(([name, content]) => ({ ...entryOf(name), content }));
   elements.sort((a, b) => (a.tag < b.tag ? -1 : 1));

@@ -38,7 +38,8 @@ function isDicomdir(name: string, sopClassUid: string): boolean {
   return sopClassUid === dicomdir || name.includes("/DICOMDIR");
 }
 
-async function allFiles(): Promise<CorpusFile[]> {
+/** Every file. */
+export async function allFiles(): Promise<CorpusFile[]> {
   const [header = "", ...lines] = (await readFile(corpusPath("INDEX.tsv"), "utf8")).trimEnd().split("\n");
   const columns = header.split("\t");
   return lines.map((line) => {

@@ -21,7 +21,8 @@ describe("conformance", () => {
 
   it("has no regression against expected.json", async () => {
     const { url } = server;
-    const target = { url: `${url}/dicom-web`, wadoUrl: `${url}/wado`, apiUrl: `${url}/api`, headers: {} };
+    const dimse = { aeTitle: "NOCTIS", host: "127.0.0.1", port: server.dimsePort };
+    const target = { url: `${url}/dicom-web`, wadoUrl: `${url}/wado`, apiUrl: `${url}/api`, dimse, headers: {} };
     const session = new Session(target, "door test");
     await session.prepare();
     assert.deepEqual(session.faults, []);
