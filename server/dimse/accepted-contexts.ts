@@ -16,8 +16,11 @@ export function acceptedContexts(
   const answered = new Map(accept.userInformation.roles.map((role) => [role.sopClassUid, role]));
   const contexts = new Map<number, AcceptedContext>();
   for (const { id, result, transferSyntaxUid } of accept.presentationContexts) {
-    const abstractSyntaxUid = proposed.get(id)?.abstractSyntaxUid;
-    if (abstractSyntaxUid === undefined || result !== contextResults.acceptance) continue;
+    const context = proposed.get(id);
+    if (!context || result !== contextResults.acceptance) continue;
+    // A peer that chose what it was not offered could not be understood, nor understand.
+    if (!context.transferSyntaxUids.includes(transferSyntaxUid)) continue;
+    const { abstractSyntaxUid } = context;
     const [wanted, given] = [asked.get(abstractSyntaxUid), answered.get(abstractSyntaxUid)];
     const requestorIsScu = wanted && given ? wanted.scuRole && given.scuRole : true;
     const requestorIsScp = wanted && given ? wanted.scpRole && given.scpRole : false;

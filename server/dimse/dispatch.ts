@@ -23,25 +23,27 @@ export interface DispatchOptions {
 export class Dispatch {
   readonly #options: DispatchOptions;
   readonly #running = new Map<number, { readonly controller: AbortController; cancelled: boolean }>();
+  /** Last responses that the socket has not taken yet. */
+  #unsent = 0;
   #whenIdle: (() => void)[] = [];
 
   constructor(options: DispatchOptions) {
     this.#options = options;
   }
 
-  /** Requests being performed. */
+  /** Requests being performed, or whose last response is still to be sent. */
   get size(): number {
-    return this.#running.size;
+    return this.#running.size + this.#unsent;
   }
 
-  /** Whether no more can be taken on. */
+  /** Whether no more can be taken on. A peer that keeps to its window can still cancel what it has asked for. */
   get isFull(): boolean {
-    return this.#running.size >= mostAtOnce;
+    return this.size > mostAtOnce;
   }
 
-  /** Resolves when no request is being performed. */
+  /** Resolves when no request is being performed, and every response is sent. */
   async idle(): Promise<void> {
-    if (this.#running.size === 0) return;
+    if (this.size === 0) return;
     await new Promise<void>((resolve) => void this.#whenIdle.push(resolve));
   }
 
@@ -75,13 +77,13 @@ export class Dispatch {
     const { association, onFault } = this.#options;
     const state = { answered: false };
     const respond: IncomingRequest["respond"] = async (fields, dataSet) => {
-      if (!isPending(fields.status)) {
-        state.answered = true;
-        await this.#received(message);
-        // The message id is free for the peer as soon as it has the response.
-        this.#end(messageId, running);
-      }
-      await this.#send(message, fields, dataSet);
+      if (isPending(fields.status)) return this.#send(message, fields, dataSet);
+      state.answered = true;
+      await this.#received(message);
+      const sent = this.#sendLast(message, fields, dataSet);
+      // The message id is free for the peer as soon as it has the response.
+      this.#end(messageId, running);
+      await sent;
     };
     try {
       const { context, command, dataSet } = message;
@@ -102,15 +104,29 @@ export class Dispatch {
   #end(messageId: number, running: object): void {
     if (this.#running.get(messageId) !== running) return;
     this.#running.delete(messageId);
+    this.#onLess();
+  }
+
+  #onLess(): void {
     this.#options.onRoom();
-    if (this.#running.size > 0) return;
+    if (this.size > 0) return;
     for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   #refuse(message: BegunMessage, status: number): void {
     void this.#received(message)
-      .then(() => this.#send(message, { status }))
+      .then(() => this.#sendLast(message, { status }))
       .catch(() => undefined);
+  }
+
+  async #sendLast(message: BegunMessage, fields: Omit<Command, "commandField">, dataSet?: Buffer): Promise<void> {
+    this.#unsent += 1;
+    try {
+      await this.#send(message, fields, dataSet);
+    } finally {
+      this.#unsent -= 1;
+      this.#onLess();
+    }
   }
 
   /** A response comes behind the whole request. */

@@ -3,6 +3,9 @@
 /** Bytes that may lie unread before the socket is to pause: the peer waits, and memory stays bounded. */
 const mostUnread = 512 * 1024;
 
+/** Pieces that may lie unread: tiny ones cost more memory than their bytes. */
+const mostPieces = 4096;
+
 /** A queue of bytes with one reader. */
 export class FragmentStream implements AsyncIterable<Buffer> {
   readonly #onRoom: () => void;
@@ -21,7 +24,7 @@ export class FragmentStream implements AsyncIterable<Buffer> {
 
   /** Whether the socket is to pause. */
   get isFull(): boolean {
-    return this.#unread > mostUnread;
+    return this.#unread > mostUnread || this.#queue.length > mostPieces;
   }
 
   /** More bytes came. */
@@ -79,9 +82,9 @@ export class FragmentStream implements AsyncIterable<Buffer> {
   }
 
   #take(): Buffer | undefined {
+    const wasFull = this.isFull;
     const bytes = this.#queue.shift();
     if (!bytes) return undefined;
-    const wasFull = this.isFull;
     this.#unread -= bytes.length;
     if (wasFull && !this.isFull) this.#onRoom();
     return bytes;

@@ -3,13 +3,14 @@ import { ArchiveError } from "../errors.ts";
 import type { IncomingMessage } from "./association.ts";
 import type { BegunMessage } from "./message-assembler.ts";
 import { isPending } from "./status.ts";
+import { TimeLimit } from "./time-limit.ts";
 
 interface Invoked {
   readonly responses: IncomingMessage[];
   isEnded: boolean;
   fault: Error | undefined;
   wake: () => void;
-  timer: NodeJS.Timeout;
+  readonly limit: TimeLimit;
 }
 
 /** The requests under way, by message id. */
@@ -56,18 +57,18 @@ export class InvokedRequests {
       isEnded: false,
       fault: undefined,
       wake: () => undefined,
-      timer: setTimeout(() => {
-        const error = new ArchiveError("peer-silent", "The peer did not respond to a request in time.");
-        this.#onSilence(error);
-      }, this.#timeout),
+      limit: new TimeLimit(this.#timeout, () => {
+        this.#onSilence(new ArchiveError("peer-silent", "The peer did not respond to a request in time."));
+      }),
     };
+    invoked.limit.start();
     this.#invoked.set(messageId, invoked);
     return this.#read(messageId, invoked);
   }
 
   /** A request was not sent after all. */
   forget(messageId: number): void {
-    clearTimeout(this.#invoked.get(messageId)?.timer);
+    this.#invoked.get(messageId)?.limit.stop();
     this.#invoked.delete(messageId);
   }
 
@@ -78,7 +79,7 @@ export class InvokedRequests {
     if (!invoked) return false;
     invoked.responses.push(message);
     this.#unread += 1;
-    if (isPending(status)) invoked.timer.refresh();
+    if (isPending(status)) invoked.limit.start();
     else {
       invoked.isEnded = true;
       this.forget(messageIdBeingRespondedTo);

@@ -17,7 +17,8 @@ import type { SendToPeer } from "./send-to-peer.ts";
 import { listServices, servicesByCommandField } from "./services.ts";
 import type { CurrentTls } from "./tls.ts";
 import { certificateName, type ClientCertificates, createTlsServer } from "./tls-server.ts";
-import { type EndKind, UpperLayer } from "./upper-layer.ts";
+import { UpperLayer } from "./upper-layer.ts";
+import type { EndKind } from "./upper-layer-user.ts";
 
 export interface DimseDoorOptions {
   readonly archive: Archive;
@@ -42,6 +43,8 @@ export interface DimseDoorOptions {
 export interface DimseDoor {
   /** Takes connections on this address, over TLS when it is told how. @throws what the system says */
   listen(host: string, port: number, tls?: TlsListening): Promise<number>;
+  /** Connections that are open, with an association or without. */
+  readonly connections: number;
   /** Takes no more, lets requests under way end, for `seconds` at most, and ends every association. */
   stop(seconds: number): Promise<void>;
 }
@@ -80,24 +83,29 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
   }
 
   function onConnection(socket: Socket): void {
-    const state: { association?: RunningAssociation; request?: AssociateRequest; why?: string; hasEnded: boolean } = {
-      hasEnded: false,
-    };
+    const state: ConnectionState = { hasEnded: false };
     const remoteAddress = socket.remoteAddress ?? "";
     const onEnd = (error: ArchiveError, how: EndKind) => {
       const { association, why = error.message } = state;
       state.hasEnded = true;
       association?.onEnd(error, how);
       if (association) associations.delete(association);
-      const level = how === "released" ? "info" : "warn";
-      const fields = { association: association?.id, remoteAddress, how, ...association?.counts };
-      if (association) log[level](fields, "an association ended");
-      else log[level]({ ...fields, ...titlesOf(state.request) }, `no association: ${why}`);
+      if (association) log.info(endOf(association, state, how, error), "an association ended");
+      else {
+        // A connection that said nothing is how load balancers look whether a port is open.
+        const level = how === "connection lost" && !state.request ? "debug" : "warn";
+        log[level]({ remoteAddress, ...titlesOf(state.request), how }, `no association: ${why}`);
+      }
     };
     const upperLayer = new UpperLayer(
       socket,
       {
-        onRequest: (request) => void answer(request),
+        onRequest: (request) => {
+          void answer(request).catch((error: unknown) => {
+            log.warn({ remoteAddress, err: error }, "an association could not be answered");
+            upperLayer.abort("This server met an error that it did not expect.");
+          });
+        },
         onFragment: (fragment) => state.association?.onFragment(fragment),
         onRelease: () => state.association?.onRelease(),
         onProgress: () => state.association?.onProgress(),
@@ -136,10 +144,10 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
       state.association = association;
       associations.add(association);
       waiting.delete(upperLayer);
-      const { id, contexts } = association;
-      const certificate = socket instanceof TLSSocket ? certificateName(socket) : undefined;
-      const fields = { association: id, remoteAddress, ...titlesOf(request), user: admitted.user, certificate };
-      log.info({ ...fields, contexts: contexts.size }, "an association begins");
+      state.admitted = admitted;
+      const { id } = association;
+      if (socket instanceof TLSSocket) state.certificate = certificateName(socket);
+      log.debug({ association: id, remoteAddress, ...titlesOf(request), user: admitted.user }, "an association begins");
       upperLayer.accept(accept);
     }
   }
@@ -173,6 +181,8 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
     const server = tls ? secureServer(tls) : createServer(onConnection);
     server.listen(port, host);
     await once(server, "listening");
+    // Such as no file descriptors for another connection: those that are there go on.
+    server.on("error", (error) => log.warn({ err: error }, "a connection could not be taken"));
     servers.push(server);
     const bound = server.address();
     if (bound === null || typeof bound === "string") throw new TypeError("a TCP server has an address and a port");
@@ -194,7 +204,47 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
     clearTimeout(timer);
   }
 
-  return { listen, stop };
+  return {
+    listen,
+    stop,
+    get connections() {
+      return connections.size;
+    },
+  };
+}
+
+/** What is known of a connection so far. */
+interface ConnectionState {
+  association?: RunningAssociation;
+  request?: AssociateRequest;
+  admitted?: Admitted;
+  /** Of the peer, over TLS. */
+  certificate?: string | undefined;
+  /** Why no association came about, for the log. */
+  why?: string;
+  hasEnded: boolean;
+}
+
+/** The line that the log has of an association. */
+function endOf(
+  { id, remoteAddress, request, contexts, counts, traffic }: RunningAssociation,
+  { admitted, certificate }: ConnectionState,
+  how: EndKind,
+  error: ArchiveError,
+) {
+  return {
+    association: id,
+    remoteAddress,
+    ...titlesOf(request),
+    user: admitted?.user,
+    certificate,
+    contexts: contexts.size,
+    ...counts,
+    ...traffic,
+    how,
+    ...(how !== "released" && { why: error.message }),
+    ...(error.code === "internal" && { err: error }),
+  };
 }
 
 function titlesOf(request: AssociateRequest | undefined) {

@@ -77,7 +77,7 @@ export class MessageAssembler {
     if (this.#commandLength > longestCommandSet) {
       throw new PduFault(abortReasons.invalidParameterValue, "The command set is too long.");
     }
-    this.#commandPieces.push(bytes);
+    if (bytes.length > 0) this.#commandPieces.push(bytes);
     if (!isLast) return;
     const command = this.#takeCommand();
     if (command.hasDataSet) this.#dataSet = new FragmentStream(this.#onRoom);

@@ -72,6 +72,11 @@ export class PduReader {
     this.#longestData = maximumLength + excessLength;
   }
 
+  /** Whether a PDU has begun and not ended. */
+  get isWithinPdu(): boolean {
+    return this.#stage !== pduHeader || this.#gatheredLength > 0;
+  }
+
   /** Takes bytes that have come. They belong to the reader from then on. */
   push(chunk: Buffer): void {
     if (this.#fault || chunk.length === 0) return;

@@ -10,7 +10,10 @@ import { InvokedRequests } from "./invoked-requests.ts";
 import { type BegunMessage, MessageAssembler } from "./message-assembler.ts";
 import { MessageWriter } from "./message-writer.ts";
 import { abortReasons, type AssociateAccept, type AssociateRequest, type DataFragment, PduFault } from "./pdu.ts";
-import type { EndKind, UpperLayer } from "./upper-layer.ts";
+import { countOperation, type OperationCounts } from "./operation-counts.ts";
+import { statusKind } from "./status-words.ts";
+import type { UpperLayer } from "./upper-layer.ts";
+import type { EndKind } from "./upper-layer-user.ts";
 
 /** Responses that may lie unread before the socket is to pause. */
 const mostUnread = 64;
@@ -29,9 +32,13 @@ export interface AssociationOptions {
 let lastId = 0;
 
 /** What happened on an association so far. */
-export interface AssociationCounts {
-  requestsPerformed: number;
-  requestsInvoked: number;
+interface AssociationCounts {
+  /** Requests of the peer, by operation. */
+  readonly performed: OperationCounts;
+  /** Those of them that were answered with a failure. */
+  failed: number;
+  /** Requests to the peer, by operation. */
+  readonly invoked: OperationCounts;
 }
 
 /** One association, from its acceptance to its end. */
@@ -42,7 +49,8 @@ export class RunningAssociation implements Association {
   readonly remoteAddress: string;
   readonly contexts: ReadonlyMap<number, AcceptedContext>;
   readonly maximumInvoked: number;
-  readonly counts: AssociationCounts = { requestsPerformed: 0, requestsInvoked: 0 };
+  readonly counts: AssociationCounts = { performed: {}, failed: 0, invoked: {} };
+  readonly #begun = performance.now();
   readonly #ended = new AbortController();
   readonly #socket: Socket;
   readonly #upperLayer: UpperLayer;
@@ -52,8 +60,11 @@ export class RunningAssociation implements Association {
   readonly #invoked: InvokedRequests;
   readonly #dispatch: Dispatch;
   #watchdog: NodeJS.Timeout | undefined;
+  /** When bytes came last, or something else went on. */
   #lastProgress = performance.now();
-  #lastTaken = 0;
+  /** When the peer took bytes last, and how many it had taken in all. */
+  #lastTaken = performance.now();
+  #taken = 0;
 
   constructor({ socket, upperLayer, request, accept, side, services, timeouts, onFault }: AssociationOptions) {
     lastId += 1;
@@ -73,7 +84,10 @@ export class RunningAssociation implements Association {
     this.#invoked = new InvokedRequests(timeouts.dimse, ({ message }) => upperLayer.abort(message, "timeout"), resume);
     this.#dispatch = new Dispatch({
       association: this,
-      send: (message) => this.send(message),
+      send: (message) => {
+        if (statusKind(message.command.status ?? 0) === "failure") this.counts.failed += 1;
+        return this.send(message);
+      },
       services,
       onFault: (error, command) => onFault(error, command, this),
       onRoom: () => {
@@ -88,6 +102,12 @@ export class RunningAssociation implements Association {
     return this.#ended.signal;
   }
 
+  /** Bytes on the connection, both ways, and the age of the association. */
+  get traffic() {
+    const { bytesRead: bytesReceived, bytesWritten: bytesSent } = this.#socket;
+    return { bytesReceived, bytesSent, seconds: Math.round(performance.now() - this.#begun) / 1000 };
+  }
+
   /** Whether nothing is being performed or invoked. */
   get isIdle(): boolean {
     return this.#dispatch.size === 0 && this.#invoked.size === 0 && !this.#assembler.isWithinMessage;
@@ -99,8 +119,8 @@ export class RunningAssociation implements Association {
 
   async send(message: OutgoingMessage): Promise<void> {
     this.#throwIfEnded();
-    // The peer's time to take it begins now, however long this side was at it.
-    this.onProgress();
+    // The peer's time to take it begins now, however long this side was at it; unless it owes more already.
+    if (!this.#writer.isBlocked) this.#lastTaken = performance.now();
     try {
       await this.#writer.send(message);
     } catch (error) {
@@ -115,7 +135,7 @@ export class RunningAssociation implements Association {
     this.#throwIfEnded();
     const { messageId = this.nextMessageId() } = message.command;
     const responses = this.#invoked.begin(messageId);
-    this.counts.requestsInvoked += 1;
+    countOperation(this.counts.invoked, message.command.commandField);
     try {
       await this.send({ ...message, command: { ...message.command, messageId } });
     } catch (error) {
@@ -158,8 +178,14 @@ export class RunningAssociation implements Association {
     return this.#assembler.isFull || this.#dispatch.isFull || this.#invoked.unread > mostUnread;
   }
 
-  /** The peer wants to release: it may, as soon as nothing is being performed. */
+  /**
+   * The peer wants to release: it may, as soon as nothing is being performed.
+   * @throws PduFault when it has sent a message in part
+   */
   onRelease(): void {
+    if (this.#assembler.isWithinMessage) {
+      throw new PduFault(abortReasons.unexpectedPdu, "The peer released the association within a message.");
+    }
     void this.#dispatch.idle().then(() => this.#upperLayer.releaseResponse());
   }
 
@@ -177,7 +203,7 @@ export class RunningAssociation implements Association {
       this.#dispatch.cancel(command.messageIdBeingRespondedTo ?? 0);
       message.dataSet?.drop();
     } else if ((command.commandField & responseBit) === 0) {
-      this.counts.requestsPerformed += 1;
+      countOperation(this.counts.performed, command.commandField);
       this.#dispatch.begin(message);
     } else if (!this.#invoked.deliver(message)) {
       throw new PduFault(abortReasons.unexpectedParameter, "A response came that nobody asked for.");
@@ -193,28 +219,35 @@ export class RunningAssociation implements Association {
     this.#watchdog = setTimeout(() => this.#look(), Math.max(wait, 1));
   }
 
-  #look(): void {
+  #look(isSecond = false): void {
+    if (this.ended.aborted) return;
     // Bytes that the peer took count as progress.
     const taken = this.#socket.bytesWritten - this.#socket.writableLength;
-    if (taken !== this.#lastTaken) this.onProgress();
-    this.#lastTaken = taken;
+    if (taken !== this.#taken) this.#lastTaken = performance.now();
+    this.#taken = taken;
     const limit = this.#limit();
-    const left = limit.milliseconds - (performance.now() - this.#lastProgress);
-    if (left <= 0) this.#upperLayer.abort(limit.sentence, "timeout");
-    else this.#watch(Math.min(left, this.#timeouts.dimse));
+    const left = limit.milliseconds - (performance.now() - limit.since);
+    if (left > 0) this.#watch(Math.min(left, this.#timeouts.dimse));
+    else if (isSecond) this.#upperLayer.abort(limit.sentence, "timeout");
+    // This process may have been too busy to look: what has arrived is looked at before immediates run.
+    else setImmediate(() => this.#look(true));
   }
 
   /** Which time limit holds, by what is waited for. */
-  #limit(): { readonly milliseconds: number; readonly sentence: string } {
+  #limit(): { readonly milliseconds: number; readonly since: number; readonly sentence: string } {
     const { dimse, idle } = this.#timeouts;
-    if (this.#writer.isBlocked) return { milliseconds: dimse, sentence: "The peer does not read what it is sent." };
-    if (this.#assembler.isWithinMessage && !this.isFull()) {
-      return { milliseconds: dimse, sentence: "The peer has sent a message in part, and no more." };
+    if (this.#writer.isBlocked) {
+      // What it sends meanwhile does not excuse it.
+      return { milliseconds: dimse, since: this.#lastTaken, sentence: "The peer does not read what it is sent." };
+    }
+    const since = Math.max(this.#lastProgress, this.#lastTaken);
+    if ((this.#assembler.isWithinMessage || this.#upperLayer.isWithinPdu) && !this.isFull()) {
+      return { milliseconds: dimse, since, sentence: "The peer has sent a message in part, and no more." };
     }
     if (this.#dispatch.size > 0 || this.#invoked.size > 0) {
-      return { milliseconds: Number.POSITIVE_INFINITY, sentence: "" };
+      return { milliseconds: Number.POSITIVE_INFINITY, since, sentence: "" };
     }
-    return { milliseconds: idle, sentence: "The association was idle for too long." };
+    return { milliseconds: idle, since, sentence: "The association was idle for too long." };
   }
 }
 

@@ -1,6 +1,6 @@
 /** The upper layer of one connection (PS3.8 9.2): PDUs in and out by the state table, and the ARTIM timer. */
 import type { Socket } from "node:net";
-import { ArchiveError } from "../errors.ts";
+import { ArchiveError, toArchiveError } from "../errors.ts";
 import {
   abortReasons,
   type AssociateAccept,
@@ -14,26 +14,8 @@ import { PduReader } from "./pdu-reader.ts";
 import { encodePdu } from "./pdu-writer.ts";
 import { rejectionSentence } from "./reject-words.ts";
 import { type Action, type Event, type State, transition } from "./state-table.ts";
-
-/** Whoever uses the upper layer. */
-export interface UpperLayerUser {
-  /** A-ASSOCIATE indication: to be answered by `accept` or `reject`. */
-  onRequest?(pdu: AssociateRequest): void;
-  /** A-ASSOCIATE confirmation. */
-  onAccept?(pdu: AssociateAccept): void;
-  onFragment(fragment: DataFragment): void;
-  /** A-RELEASE indication: to be answered by `releaseResponse`. */
-  onRelease(): void;
-  /** Bytes came, of whatever. */
-  onProgress(): void;
-  /** Whether no fragment can be taken now; `resume` is called when one can. */
-  isFull(): boolean;
-  /** Called once: nothing comes or goes any more, though the connection may take a moment to close. */
-  onEnd(error: ArchiveError, how: EndKind): void;
-}
-
-/** How an association ended. */
-export type EndKind = "released" | "rejected" | "aborted" | "aborted by peer" | "connection lost" | "timeout";
+import { TimeLimit } from "./time-limit.ts";
+import type { EndKind, UpperLayerUser } from "./upper-layer-user.ts";
 
 /** Events by the type of a PDU that came (PS3.8 Table 9-4). */
 const eventsOfPdus: Readonly<Record<ControlPdu["type"] | DataFragment["type"], Event>> = {
@@ -53,6 +35,8 @@ interface Detail {
   readonly abort?: { readonly source: number; readonly reason: number };
   readonly how?: EndKind;
   readonly why?: string;
+  /** In place of one that `why` says. */
+  readonly error?: ArchiveError;
 }
 
 const serviceUser = 0;
@@ -64,9 +48,9 @@ export class UpperLayer {
   readonly #user: UpperLayerUser;
   readonly #reader: PduReader;
   readonly #artimMilliseconds: number;
+  readonly #artim: TimeLimit;
   readonly #isRequestor: boolean;
   #state: State;
-  #artim: NodeJS.Timeout | undefined;
   #isPaused = false;
   #hasEnded = false;
   readonly closed: Promise<void>;
@@ -84,6 +68,7 @@ export class UpperLayer {
     this.#socket = socket;
     this.#user = user;
     this.#artimMilliseconds = artim;
+    this.#artim = new TimeLimit(artim, () => this.#onArtim());
     this.#reader = new PduReader({ maximumLength });
     this.#isRequestor = isRequestor;
     this.#state = isRequestor ? "Sta4" : "Sta1";
@@ -102,16 +87,21 @@ export class UpperLayer {
     return this.#state === "Sta6" || this.#state === "Sta8";
   }
 
+  /** Whether the peer has sent a PDU in part. */
+  get isWithinPdu(): boolean {
+    return this.#reader.isWithinPdu;
+  }
+
   /** A-ASSOCIATE request; the requestor's first. */
   associate(pdu: AssociateRequest): void {
     this.#event("Evt2", { pdu });
-    this.#startArtim();
+    this.#artim.start();
   }
 
   /** A-ASSOCIATE response that accepts. */
   accept(pdu: AssociateAccept): void {
     this.#reader.isEstablished = true;
-    this.#event("Evt7", { pdu });
+    this.#guard(() => this.#event("Evt7", { pdu }));
     this.resume();
   }
 
@@ -123,7 +113,7 @@ export class UpperLayer {
   /** A-RELEASE request. */
   release(): void {
     this.#event("Evt11");
-    this.#startArtim();
+    this.#artim.start();
   }
 
   /** A-RELEASE response. */
@@ -154,17 +144,25 @@ export class UpperLayer {
   }
 
   #process(): void {
-    try {
+    this.#guard(() => {
       while (!this.#hasEnded && !this.#user.isFull()) {
         const pdu = this.#reader.next();
         if (!pdu) break;
         this.#event(eventsOfPdus[pdu.type], { pdu });
       }
-    } catch (error) {
-      if (!(error instanceof PduFault)) throw error;
-      this.#event("Evt19", { abort: { source: serviceProvider, reason: error.reason }, why: error.message });
-    }
+    });
     this.#setPaused(!this.#hasEnded && this.#user.isFull());
+  }
+
+  /** Whatever is thrown costs this association, and no other. */
+  #guard(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      const isPduFault = error instanceof PduFault;
+      const abort = { source: serviceProvider, reason: isPduFault ? error.reason : abortReasons.notSpecified };
+      this.#event("Evt19", { abort, ...(isPduFault ? { why: error.message } : { error: toArchiveError(error) }) });
+    }
   }
 
   #setPaused(isPaused: boolean): void {
@@ -186,7 +184,7 @@ export class UpperLayer {
     "AE-1": () => undefined,
     "AE-2": ({ pdu }) => this.#send(pdu),
     "AE-3": ({ pdu }) => {
-      this.#stopArtim();
+      this.#artim.stop();
       this.#reader.isEstablished = true;
       if (pdu?.type === "A-ASSOCIATE-AC") this.#user.onAccept?.(pdu);
     },
@@ -195,9 +193,9 @@ export class UpperLayer {
       this.#finish("rejected", new ArchiveError("association-rejected", sentence));
       this.#close();
     },
-    "AE-5": () => this.#startArtim(),
+    "AE-5": () => this.#artim.start(),
     "AE-6": ({ pdu }) => {
-      this.#stopArtim();
+      this.#artim.stop();
       if (pdu?.type === "A-ASSOCIATE-RQ") this.#user.onRequest?.(pdu);
     },
     "AE-7": ({ pdu }) => this.#send(pdu),
@@ -217,7 +215,7 @@ export class UpperLayer {
       this.#sendLast({ type: "A-RELEASE-RP" });
       this.#finish("released", new ArchiveError("association-aborted", "The peer released the association."));
     },
-    "AR-5": () => this.#stopArtim(),
+    "AR-5": () => this.#artim.stop(),
     "AR-6": ({ pdu }) => this.#indicateData(pdu),
     "AR-7": () => undefined,
     "AR-8": () => {
@@ -227,7 +225,7 @@ export class UpperLayer {
     },
     "AR-9": () => this.#send({ type: "A-RELEASE-RP" }),
     "AR-10": () => this.#event("Evt14", { how: "released" }),
-    "AA-1": (detail) => this.#abort(detail),
+    "AA-1": (detail) => this.#abort({ ...detail, abort: { source: serviceUser, reason: abortReasons.notSpecified } }),
     "AA-2": () => {
       this.#finish("timeout", new ArchiveError("peer-silent", "The peer did not answer in time."));
       this.#close();
@@ -255,9 +253,11 @@ export class UpperLayer {
     if (pdu?.type === "P-DATA-TF") this.#user.onFragment(pdu);
   }
 
-  #abort({ abort = unexpectedPdu, how = "aborted", why = "The peer sent a PDU that was not expected." }: Detail): void {
+  #abort(detail: Detail): void {
+    const { abort = unexpectedPdu, how = "aborted", why = "The peer sent a PDU that was not expected." } = detail;
+    const { error = new ArchiveError(how === "timeout" ? "peer-silent" : "association-aborted", why) } = detail;
     this.#sendLast({ type: "A-ABORT", ...abort });
-    this.#finish(how, new ArchiveError(how === "timeout" ? "peer-silent" : "association-aborted", why));
+    this.#finish(how, error);
   }
 
   #finish(how: EndKind, error: ArchiveError): void {
@@ -274,22 +274,12 @@ export class UpperLayer {
   #sendLast(pdu: Detail["pdu"]): void {
     if (pdu && pdu.type !== "P-DATA-TF") this.#socket.end(encodePdu(pdu));
     this.#setPaused(false);
-    this.#startArtim();
+    this.#artim.start();
   }
 
   #close(): void {
-    this.#stopArtim();
+    this.#artim.stop();
     this.#socket.destroySoon();
-  }
-
-  #startArtim(): void {
-    this.#stopArtim();
-    this.#artim = setTimeout(() => this.#onArtim(), this.#artimMilliseconds);
-  }
-
-  #stopArtim(): void {
-    clearTimeout(this.#artim);
-    this.#artim = undefined;
   }
 
   /** The state table knows of it where an acceptor waits; a requestor that waits for an answer gives up likewise. */
