@@ -34,7 +34,7 @@ const levels: Readonly<Record<SearchLevel, Level>> = {
 
 /** Makes the runners of jobs. */
 export function createPeerWork({ archive, connect, sendToPeer, aeTitle }: PeerWorkDependencies): JobRunners {
-  const store = createStoreService({ archive });
+  const store = createStoreService({ archive, isRequestor: true });
   const requestor = ({ callingAeTitle = aeTitle }: DimsePeer): Requestor => ({ connect, callingAeTitle });
   return {
     echo: (peer, { signal }) =>

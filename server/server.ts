@@ -110,6 +110,8 @@ function backgroundTasks(archive: Archive, config: Config, log: Log, activity: A
     },
     // Goes on until the server stops; each job is leased.
     { name: "jobs", everySeconds: 5, unlocked: true, run: (signal) => archive.jobs.run(signal, peerWork) },
+    // Goes on until the server stops; each rule is a row that is locked.
+    { name: "forwarding", everySeconds: 5, unlocked: true, run: (signal) => archive.forwarding.run(signal) },
     { name: "ended jobs", everySeconds: 3600, run: (signal) => archive.jobs.forgetOld(signal) },
     // In steps, each under a lock of its own.
     { name: "query-tags", everySeconds: 1, unlocked: true, run: (signal) => queryTags.reindex(signal) },

@@ -165,6 +165,7 @@ export async function becomeCopy(trx: Knex.Transaction): Promise<void> {
     await trx("backup_source").update({ archive_id: fresh, line: fresh, origins: "[]" });
     await trx("webhook").delete();
     await trx("commitment_report").delete();
+    await trx("forwarding_rule").update({ enabled: false });
     await trx("job").delete();
     await trx("peer_fault").delete();
     await trx("retention_rule").where("enabled", true).update({ enabled: false, stopped: "The archive is a copy." });

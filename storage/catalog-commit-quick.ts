@@ -46,11 +46,13 @@ export async function commitQuickly(
   const rows = sorted.map((record) => rowOf(record, series.get(seriesKey(record))?.id));
   const expected = [...series.values()].map(({ id, studyValues }) => ({ id, ...studyValues }));
   const columns = Object.keys(rows[0] ?? {}).join(", ");
-  const told = sorted.map(({ instance, study, series: { uid }, origin }) => ({
+  const told = sorted.map(({ instance, study, series: { uid }, origin, aeTitles }) => ({
     blob_key: instance.blobKey,
     study: study.uid,
     series: uid,
     origin,
+    sending: aeTitles?.sending,
+    receiving: aeTitles?.receiving,
   }));
   const bindings = [
     JSON.stringify(expected),
@@ -174,10 +176,12 @@ function statement(columns: string): string {
     ),
     told as (
       insert into change
-        (action, study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid, sha256, origin)
-      select 'create', study, series, sop_instance_uid, sop_class_uid, sha256, origin
+        (action, study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid, sha256, origin,
+          sending_ae_title, receiving_ae_title)
+      select 'create', study, series, sop_instance_uid, sop_class_uid, sha256, origin, sending, receiving
       from inserted
-      join json_to_recordset(?::json) as told (blob_key text, study text, series text, origin text) using (blob_key)
+      join json_to_recordset(?::json)
+        as told (blob_key text, study text, series text, origin text, sending text, receiving text) using (blob_key)
     )
     select blob_key from inserted`;
 }

@@ -248,10 +248,11 @@ async function reviseSeries(trx: Knex.Transaction, written: readonly WrittenInst
          from locked join added using (id) where series.id = locked.id
        )
      insert into change
-       (action, study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid, sha256, origin)
-     select action, study, series, sop_instance, sop_class, sha256, nullif(origin, '')
-     from unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bytea[], ?::text[])
-       as written (action, study, series, sop_instance, sop_class, sha256, origin)`,
+       (action, study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid, sha256, origin,
+         sending_ae_title, receiving_ae_title)
+     select action, study, series, sop_instance, sop_class, sha256, nullif(origin, ''), nullif(sending, ''), nullif(receiving, '')
+     from unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[], ?::bytea[], ?::text[], ?::text[], ?::text[])
+       as written (action, study, series, sop_instance, sop_class, sha256, origin, sending, receiving)`,
     [
       ids,
       [...counts.values()],
@@ -263,6 +264,8 @@ async function reviseSeries(trx: Knex.Transaction, written: readonly WrittenInst
       written.map(({ record }) => String(record.instance.columns["sop_class_uid"])),
       written.map(({ record }) => record.instance.sha256),
       written.map(({ record }) => record.origin ?? ""),
+      written.map(({ record }) => record.aeTitles?.sending ?? ""),
+      written.map(({ record }) => record.aeTitles?.receiving ?? ""),
     ],
   );
 }

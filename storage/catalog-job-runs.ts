@@ -146,7 +146,7 @@ function held(knex: Knex, id: number, holder: string): Knex.QueryBuilder {
   return knex("job").where({ id, lease_holder: holder, state: "running" });
 }
 
-/** Jobs that may be taken. One that was just added is tried even if its peer was away a moment ago. */
+/** Jobs that may be taken. One that somebody has just asked for is tried even if its peer was away a moment ago. */
 const dueSql = `
   with busy as (
     select peer from job where state = 'running' and lease_until >= now() and kind = any (:kinds::text[])
@@ -158,7 +158,8 @@ const dueSql = `
   where kind = any (:kinds::text[])
     and (state = 'queued' and next_attempt_at <= now() or state = 'running' and lease_until < now())
     and peer not in (select peer from busy)
-    and (tried_since is null or peer not in (select peer from away))
+    and (tried_since is null and rule_id is null or peer not in (select peer from away))
+    and (rule_id is null or rule_id in (select id from forwarding_rule where enabled))
   order by priority desc, next_attempt_at, id limit 1`;
 
 /** Who takes holds it, so that no peer gets more than its jobs. */

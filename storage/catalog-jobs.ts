@@ -27,6 +27,8 @@ export interface Job {
   readonly id: number;
   readonly kind: JobKind;
   readonly peer: string;
+  /** Name of the rule of forwarding that has added it. */
+  readonly rule: string | null;
   readonly state: JobState;
   readonly priority: JobPriority;
   readonly total: number;
@@ -73,6 +75,7 @@ export interface JobPage {
   readonly states?: readonly JobState[] | undefined;
   readonly kind?: JobKind | undefined;
   readonly peer?: string | undefined;
+  readonly rule?: string | undefined;
 }
 
 /** A study, one of its series, or one instance of that. */
@@ -108,6 +111,7 @@ const columns = {
   id: "job.id",
   kind: "kind",
   peer: "job.peer",
+  rule: "rule",
   state: "state",
   rank: "priority",
   total: "total",
@@ -218,10 +222,14 @@ function toJob<Row extends JobRow>({ rank, ...job }: Row): Omit<Row, "rank"> & {
   return { ...job, priority: priorityOf(rank) };
 }
 
-async function listJobs(knex: Knex, { limit, before, states, kind, peer }: JobPage): Promise<Job[]> {
+async function listJobs(knex: Knex, { limit, before, states, kind, peer, rule }: JobPage): Promise<Job[]> {
   const query: Knex.QueryBuilder<object, JobRow[]> = knex("job")
     .where("job.id", "<", before)
-    .where({ ...(kind !== undefined && { kind }), ...(peer !== undefined && { peer }) })
+    .where({
+      ...(kind !== undefined && { kind }),
+      ...(peer !== undefined && { peer }),
+      ...(rule !== undefined && { rule }),
+    })
     .orderBy("job.id", "desc")
     .limit(limit)
     .select(columns);

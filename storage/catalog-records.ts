@@ -45,6 +45,8 @@ export interface InstanceRecord {
   };
   /** The door through which it came; the feed of changes tells it. */
   readonly origin?: string | undefined;
+  /** Of the application that sent it, and by which this one was called; absent unless it came by DIMSE. */
+  readonly aeTitles?: { readonly sending: string; readonly receiving: string } | undefined;
 }
 
 /** What became of one instance of a commit; `differences` is what it says otherwise than the study that was there. */

@@ -13,6 +13,7 @@ import { createQuarantineCatalog, type QuarantineCatalog } from "./catalog-quara
 import { createRemovalCatalog, type RemovalCatalog } from "./catalog-removals.ts";
 import { createReindexCatalog, type ReindexCatalog } from "./catalog-reindex.ts";
 import { createIntegrityCatalog, type IntegrityCatalog } from "./catalog-integrity.ts";
+import { createForwardingCatalog, type ForwardingCatalog } from "./catalog-forwarding.ts";
 import { createJobCatalog, type JobCatalog } from "./catalog-jobs.ts";
 import { createLocks, type WithLock } from "./catalog-locks.ts";
 import { createNameKeysCatalog, type NameKeysCatalog } from "./catalog-name-keys.ts";
@@ -112,6 +113,8 @@ export interface Catalog {
   readonly reindex: ReindexCatalog;
   /** Work with peers. */
   readonly jobs: JobCatalog;
+  /** Rules by which instances are sent on. */
+  readonly forwarding: ForwardingCatalog;
   /** Resolves when PostgreSQL answers. */
   check(): Promise<void>;
 }
@@ -175,6 +178,7 @@ export function createCatalog(knex: Knex, readMatch?: ReadStudyMatch): Catalog {
     backups: createBackupCatalog(knex),
     reindex: createReindexCatalog(knex),
     jobs: createJobCatalog(knex),
+    forwarding: createForwardingCatalog(knex),
     check: () => databaseError(async () => void (await knex.raw("select 1"))),
   };
 }

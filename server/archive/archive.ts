@@ -16,6 +16,7 @@ import { createQuarantine, type Quarantine } from "./quarantine.ts";
 import { quarantineLimits } from "./quarantine-faults.ts";
 import { createReindex, type ReindexOptions, type ReindexResult } from "./reindex.ts";
 import { createRemove, type Removal, type RemovalPage, type Restored, type RestoreRequest } from "./remove.ts";
+import { createForwarding, type Forwarding } from "./forwarding.ts";
 import { createJobs, type Jobs } from "./jobs.ts";
 import { createLocate, type InstanceUids } from "./locate.ts";
 import { createIntegrity, type Integrity } from "./integrity.ts";
@@ -137,6 +138,8 @@ export interface Archive {
   readonly peers: Peers;
   /** Work with them that outlives requests. */
   readonly jobs: Jobs;
+  /** Rules by which instances are sent on as they are stored. */
+  readonly forwarding: Forwarding;
   /** Attributes that are made searchable beside those of the table. */
   readonly queryTags: QueryTags;
 
@@ -206,6 +209,7 @@ export function createArchive(options: ArchiveOptions): Archive {
   const commitment = createCommitment(blobs, catalog);
   const backups = createBackups(blobs, catalog, log, options.backups ?? noBackups);
   const peers = createPeers(catalog, options.peers);
+  const jobs = createJobs({ jobs: catalog.jobs, blobs, peers, log }, jobsKeepDays);
 
   async function tagged(scope: SearchScope, request: QueryRequest): Promise<Query> {
     const query = makeQuery(scope, request);
@@ -249,7 +253,8 @@ export function createArchive(options: ArchiveOptions): Archive {
     conflicts: createConflicts(catalog.conflicts),
     quarantine: createQuarantine(blobs, catalog, store, sweep, quarantine),
     peers,
-    jobs: createJobs({ jobs: catalog.jobs, blobs, peers, log }, jobsKeepDays),
+    jobs,
+    forwarding: createForwarding(catalog, { peers, queryTags, log, wake: () => jobs.wake() }),
     nonPatient: createNonPatient(blobs, catalog, log),
     queryTags,
     integrity: createIntegrity(blobs, catalog, log, backups, {

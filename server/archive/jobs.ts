@@ -47,6 +47,8 @@ export interface Jobs {
   remove(id: number): Promise<void>;
   /** Forgets jobs that ended long ago. */
   forgetOld(signal: AbortSignal): Promise<void>;
+  /** Has this process look for jobs that are due at once. */
+  wake(): void;
   /** Does jobs until `signal` aborts, and those under way are given back. */
   run(signal: AbortSignal, runners: JobRunners): Promise<void>;
 }
@@ -119,6 +121,7 @@ export function createJobs(dependencies: JobLoopDependencies, keepDays: number, 
     forgetOld: async (signal) => {
       while (!signal.aborted && (await jobs.forget(keepDays)) > 0);
     },
+    wake: () => loop.wake(),
     run: (signal, runners) => loop.run(signal, runners),
   };
 }

@@ -15,7 +15,7 @@ import type { StoreLog } from "./store.ts";
 export interface JobLoopOptions {
   /** How often (milliseconds) to look for jobs that are due, and for those to be cancelled; default 1 s. */
   readonly lookEvery?: number;
-  /** Seconds after which a process that says nothing is taken for dead; default 30. */
+  /** Seconds after which a process that says nothing is taken for dead; default 15. */
   readonly leaseSeconds?: number;
   /** Seconds to wait after so many failures in a row. */
   readonly delay?: (failures: number) => number;
@@ -56,7 +56,7 @@ export function createJobLoop(
   { jobs, blobs, peers, log }: JobLoopDependencies,
   {
     lookEvery = 1000,
-    leaseSeconds = 30,
+    leaseSeconds = 15,
     delay = (failures) => retryDelay(failures, longestDelay),
   }: JobLoopOptions = {},
 ) {

@@ -24,6 +24,8 @@ export interface StoreOptions {
   readonly instance?: { readonly sopClassUid: string; readonly sopInstanceUid: string };
   /** The door through which it comes; the feed of changes tells it. */
   readonly origin?: string;
+  /** Of the application that sends it, and by which this one was called. */
+  readonly aeTitles?: { readonly sending: string; readonly receiving: string };
   /** Its number in the request, from 1 on. */
   readonly part?: number;
   /** As the sender calls it. */
@@ -119,7 +121,7 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
       }
       const { identifiers, warnings, record } = reading.described();
       const described = record({ blobKey, byteLength, sha256: reading.sha256() });
-      const instance = { ...described, origin: options.origin };
+      const instance = { ...described, origin: options.origin, aeTitles: options.aeTitles };
       const outcome = await committed(instance);
       if (outcome.status !== "duplicate") {
         const { differences } = outcome;

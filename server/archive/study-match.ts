@@ -29,6 +29,26 @@ const timezoneOffsetFromUtc = "00080201";
  * @throws ArchiveError `invalid-query`, naming the parameter
  */
 export function readStudyMatch(text: string, queryTags: readonly QueryTagState[] = []): StudyMatch {
+  const conditions = readConditions(text, "series", queryTags);
+  return {
+    ofStudy: conditions.filter((condition) => !isOfSeries(condition)),
+    ofSeries: conditions.filter(isOfSeries),
+  };
+}
+
+/**
+ * The instances that `text` means: attributes of studies, series and instances; as `readStudyMatch`.
+ * @throws ArchiveError `invalid-query`, naming the parameter
+ */
+export function readInstanceMatch(text: string, queryTags: readonly QueryTagState[]): readonly Condition[] {
+  return readConditions(text, "instance", queryTags);
+}
+
+function readConditions(
+  text: string,
+  level: "series" | "instance",
+  queryTags: readonly QueryTagState[],
+): readonly Condition[] {
   const parameters = [...new URLSearchParams(text)];
   for (const [name] of parameters) {
     if (refused.has(name))
@@ -39,13 +59,10 @@ export function readStudyMatch(text: string, queryTags: readonly QueryTagState[]
       throw new ArchiveError("invalid-query", `${name} is not matched by any search.`);
     }
   }
-  const { search, warnings } = parseQuery({ level: "series" }, parameters, queryTags);
+  const { search, warnings } = parseQuery({ level }, parameters, queryTags);
   const [warning] = warnings;
   if (warning !== undefined) throw new ArchiveError("invalid-query", warning);
-  return {
-    ofStudy: search.conditions.filter((condition) => !isOfSeries(condition)),
-    ofSeries: search.conditions.filter(isOfSeries),
-  };
+  return search.conditions;
 }
 
 /** Whether `match` leaves no study out. */

@@ -11,13 +11,15 @@ import { statuses } from "./status.ts";
 /** What it needs. */
 export interface StoreServiceDependencies {
   readonly archive: Pick<Archive, "store">;
+  /** Whether this side has requested the associations, as for C-GET: then it is the called application that sends. */
+  readonly isRequestor?: boolean;
 }
 
 /**
  * Makes the service. It answers when the instance is durable and findable, or nothing is left of it. A data set that
  * ends with the association is stored nowhere, quarantine included.
  */
-export function createStoreService({ archive }: StoreServiceDependencies): Service {
+export function createStoreService({ archive, isRequestor = false }: StoreServiceDependencies): Service {
   return async (request) => {
     const { context, command, dataSet } = request;
     const { callingAeTitle, calledAeTitle } = request.association.request;
@@ -27,13 +29,15 @@ export function createStoreService({ archive }: StoreServiceDependencies): Servi
     };
     if (!dataSet) throw new ArchiveError("not-dicom", "The request has no data set.");
     const { transferSyntaxUid } = context;
-    const aeTitles = { sending: callingAeTitle, receiving: calledAeTitle };
+    const aeTitles = isRequestor
+      ? { sending: calledAeTitle, receiving: callingAeTitle }
+      : { sending: callingAeTitle, receiving: calledAeTitle };
     const header = part10Header({
       ...instance,
       transferSyntaxUid: parseUid(transferSyntaxUid, "Transfer Syntax UID"),
       aeTitles,
     });
-    const outcome = await archive.store(withHeader(header, dataSet), { origin: "dimse", instance });
+    const outcome = await archive.store(withHeader(header, dataSet), { origin: "dimse", instance, aeTitles });
     await request.respond(responseTo(outcome));
   };
 }

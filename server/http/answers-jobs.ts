@@ -15,6 +15,10 @@ const jobShape = {
   id: z.int().min(1).describe("Names the job."),
   kind: jobKind.describe("What it does."),
   peer: z.string().describe("Name of the peer."),
+  rule: z
+    .string()
+    .nullable()
+    .describe("Name of the rule of forwarding that has added it; null: somebody asked for it."),
   state: jobState.describe("queued: it waits for its turn, or for its next attempt."),
   priority: jobPriority.describe("Jobs of a higher one go first."),
   total: count.describe("Instances, as far as their number is known."),

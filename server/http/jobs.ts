@@ -109,6 +109,7 @@ export async function listJobs({ archive, query }: Request<object>): Promise<Rep
     states: states.length > 0 ? states : undefined,
     kind: jobKind.optional().parse(query.get("kind") ?? undefined),
     peer: query.get("peer") ?? undefined,
+    rule: query.get("rule") ?? undefined,
   });
   const answer: JobsAnswer = { jobs, next: nextOf(jobs, limit) };
   return jsonReply(200, answer);

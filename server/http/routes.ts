@@ -15,6 +15,15 @@ import {
   listPatientConflicts,
   reopenConflict,
 } from "./conflicts.ts";
+import {
+  addForwarding,
+  forwardingParams,
+  getForwarding,
+  listForwarding,
+  putForwarding,
+  removeForwarding,
+  retryForwarding,
+} from "./forwarding.ts";
 import { getIntegrity, listFaults } from "./integrity.ts";
 import {
   cancelJob,
@@ -170,6 +179,13 @@ import {
   runsListed,
 } from "./transactions-retention.ts";
 import {
+  forwardingAdded,
+  forwardingChanged,
+  forwardingListed,
+  forwardingRead,
+  forwardingRemoved,
+} from "./transactions-forwarding.ts";
+import {
   failuresListed,
   jobCancelled,
   jobRead,
@@ -196,6 +212,7 @@ const commitment = "/commitment-requests/:transaction";
 const webhook = "/api/webhooks/:webhook";
 const peer = "/api/peers/:peer";
 const job = "/api/jobs/:job";
+const forwarding = "/api/forwarding/:rule";
 const conflict = "/api/conflicts/:conflict";
 const quarantined = "/api/quarantine/:quarantined";
 const rules = "/api/retention/rules";
@@ -325,6 +342,13 @@ export const routes: readonly Route[] = [
   route("POST", `${job}/cancel`, jobParams, "Cancel a job", jobCancelled, cancelJob),
   route("POST", `${job}/retry`, jobParams, "Try a job again", jobCancelled, retryJob),
   route("DELETE", job, jobParams, "Forget a job", jobRemoved, removeJob),
+
+  route("GET", "/api/forwarding", noParams, "List the rules of forwarding", forwardingListed, listForwarding),
+  route("POST", "/api/forwarding", noParams, "Add a rule of forwarding", forwardingAdded, addForwarding),
+  route("GET", forwarding, forwardingParams, "One rule of forwarding", forwardingRead, getForwarding),
+  route("PUT", forwarding, forwardingParams, "Change a rule of forwarding", forwardingChanged, putForwarding),
+  route("DELETE", forwarding, forwardingParams, "Remove a rule of forwarding", forwardingRemoved, removeForwarding),
+  route("POST", `${forwarding}/retry`, forwardingParams, "Try a rule of forwarding", forwardingRead, retryForwarding),
 
   ...nonPatientCategories.flatMap(nonPatientRoutes),
 

@@ -62,6 +62,7 @@ export const jobsListed: Transaction = {
       example: "send",
     },
     { name: "peer", meaning: "Only jobs with the peer of this name.", schema: z.string().max(64), example: "PACS2" },
+    { name: "rule", meaning: "Only jobs of the rule of forwarding of this name.", schema: z.string().max(64) },
   ],
   responseSchema: jobsAnswer,
   statuses: [200, 400, ...anyArchive],
