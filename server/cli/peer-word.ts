@@ -2,11 +2,12 @@
 import type { DimsePeer } from "../archive/peers.ts";
 import { parsePeerAddress, peerAddressForm } from "../archive/peer-address.ts";
 import type { Config } from "../config.ts";
-import { connect, type PeerAddress } from "../dimse/connect.ts";
+import type { PeerAddress } from "../dimse/connect.ts";
 import type { Requestor } from "../dimse/scu-association.ts";
 import { ArchiveError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { openArchive } from "../open-archive.ts";
+import { connectBy } from "../open-dimse.ts";
 import { withSettings } from "./with-archive.ts";
 
 /** What PEER is, for usage texts. */
@@ -33,7 +34,7 @@ export function withPeer(
 ): Promise<number> {
   return withSettings(async (config, log, signal) => {
     const peer = await findPeer(word, config, log);
-    const requestor = { connect, callingAeTitle: peer.callingAeTitle ?? config.DIMSE_AE_TITLE };
+    const requestor = { connect: connectBy(config, log), callingAeTitle: peer.callingAeTitle ?? config.DIMSE_AE_TITLE };
     try {
       return await use({ peer, address: addressOf(peer), requestor }, config, log, signal);
     } catch (error) {

@@ -43,31 +43,25 @@ const others: readonly string[] = [
 
 /**
  * The contexts for `kinds`; without any, for as many of the common storage SOP classes as there is room for. A context
- * has one transfer syntax (but for the native ones), so that the peer sends what it has instead of one that it chose for
- * all; the syntaxes that it is known to have come before others, as far as there is room.
+ * has one transfer syntax, so that the peer sends what it has instead of one that it chose for all; the syntaxes that it
+ * is known to have come first, then the native ones, then others, as far as there is room.
  */
 export function planGetting(kinds: readonly WantedKind[]): GettingPlan {
   const wanted = (kinds.length > 0 ? kinds : anything).slice(0, mostContexts);
   const lists = wanted.map(({ sopClassUid, transferSyntaxUids }) => ({
     sopClassUid,
-    syntaxes: inOrder(transferSyntaxUids),
+    syntaxes: inOrder(transferSyntaxUids, mostContexts / wanted.length),
   }));
   const contexts: Omit<ProposedContext, "id">[] = [];
   // One each before the second of any.
-  for (
-    let turn = 0;
-    contexts.length < mostContexts && lists.some(({ syntaxes }) => turn < syntaxes.length);
-    turn += 1
-  ) {
+  for (let turn = 0; lists.some(({ syntaxes }) => turn < syntaxes.length); turn += 1) {
     for (const { sopClassUid, syntaxes } of lists) {
       const transferSyntaxUids = syntaxes[turn];
-      if (transferSyntaxUids && contexts.length < mostContexts) {
-        contexts.push({ abstractSyntaxUid: sopClassUid, transferSyntaxUids });
-      }
+      if (transferSyntaxUids) contexts.push({ abstractSyntaxUid: sopClassUid, transferSyntaxUids });
     }
   }
   const roles = wanted.map(({ sopClassUid }) => ({ sopClassUid, scuRole: false, scpRole: true }));
-  return { contexts, roles };
+  return { contexts: contexts.slice(0, mostContexts), roles };
 }
 
 /** Storage SOP classes that peers of today have instances of. */
@@ -75,11 +69,18 @@ const anything: readonly WantedKind[] = [...storageSopClasses.values()]
   .filter(({ isRetired }) => !isRetired)
   .map(({ uid }) => ({ sopClassUid: uid, transferSyntaxUids: [] }));
 
-function inOrder(known: readonly string[]): readonly (readonly string[])[] {
-  const compressed = known.filter((uid) => transferSyntaxOf(uid) !== undefined && others.includes(uid));
-  const rest = others.filter((uid) => !compressed.includes(uid));
-  // What is stored compressed is not to be decompressed on the way.
-  const isCompressed = compressed.length > 0 && compressed.length === known.length;
-  const knownFirst = compressed.map((uid) => [uid]);
-  return [...(isCompressed ? [...knownFirst, native] : [native, ...knownFirst]), ...rest.map((uid) => [uid])];
+/** @param room contexts that there may be of a SOP class */
+function inOrder(known: readonly string[], room: number): readonly (readonly string[])[] {
+  const missing = native.filter((uid) => !known.includes(uid));
+  const isRoomy = known.length + missing.length <= room;
+  // Without room for both, the peer chooses one of them.
+  return [
+    ...alone(known.filter((uid) => transferSyntaxOf(uid) !== undefined)),
+    ...(isRoomy ? alone(missing) : [native]),
+    ...alone(others.filter((uid) => !known.includes(uid))),
+  ];
+}
+
+function alone(uids: readonly string[]): readonly (readonly string[])[] {
+  return uids.map((uid) => [uid]);
 }

@@ -1,7 +1,7 @@
 /** Brings instances of a peer into this archive: by C-GET, or by C-MOVE to this application, and says what did not come. */
 import type { Archive } from "../archive/archive.ts";
 import { isUid } from "../dicom/uid.ts";
-import { ArchiveError } from "../errors.ts";
+import { ArchiveError, type ErrorCode } from "../errors.ts";
 import type { Service } from "./association.ts";
 import type { PeerAddress } from "./connect.ts";
 import type { WantedKind } from "./getting-plan.ts";
@@ -81,6 +81,9 @@ export async function retrieve(
   };
 }
 
+/** Faults of a peer that does not answer queries: some reject the context, others abort. */
+const unanswered: ReadonlySet<ErrorCode> = new Set(["context-not-accepted", "peer-failed", "association-aborted"]);
+
 /** Undefined when the peer does not answer queries: it may still send what it has. */
 async function expectedOf(
   requestor: Requestor,
@@ -90,9 +93,7 @@ async function expectedOf(
   try {
     return await listInstances(requestor, peer, target, signal);
   } catch (error) {
-    const isRefused =
-      error instanceof ArchiveError && (error.code === "context-not-accepted" || error.code === "peer-failed");
-    if (isRefused) return undefined;
+    if (error instanceof ArchiveError && unanswered.has(error.code) && signal?.aborted !== true) return undefined;
     throw error;
   }
 }

@@ -16,6 +16,8 @@ export interface SendOutcome {
   readonly comment?: string | undefined;
   /** Why it was not sent, or not answered. */
   readonly code?: ErrorCode | undefined;
+  /** Whether nothing of it was sent, since the association had ended before its turn came. */
+  readonly isUntried?: boolean;
 }
 
 export interface SendOptions {
@@ -136,7 +138,7 @@ async function sendOne(association: Association, prepared: Prepared, options: Se
     const comment = `no presentation context: ${sopClassUid} in ${instance.transferSyntaxUid}`;
     return { sopClassUid, sopInstanceUid, status: undefined, comment, code: "context-not-accepted" };
   }
-  if (association.ended.aborted) return notSent(association.ended.reason);
+  if (association.ended.aborted) return { ...notSent(association.ended.reason), isUntried: true };
   let source: Source;
   try {
     source = read ? { dataSet: await read } : await begun(instance.dataSet(context.transferSyntaxUid));

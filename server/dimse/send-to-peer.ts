@@ -10,8 +10,9 @@ import { planSending, type SendingPlan } from "./sending-plan.ts";
 import { Turns } from "./turns.ts";
 
 /**
- * Sends `selected` to `peer` and gives the outcome of each instance as it comes. What is wrong with the peer is told by
- * the outcomes: when no association can be had, by those of all. Throws only what going through `selected` throws.
+ * Sends `selected` to `peer` and gives the outcome of each instance as it comes. A peer that aborts the association over
+ * one instance gets those behind it on another one. What is wrong with the peer is told by the outcomes: when no
+ * association can be had, by those of all. Throws only what going through `selected` throws.
  */
 export type SendToPeer = (
   peer: DimsePeer,
@@ -31,6 +32,9 @@ export interface SendToPeerDependencies {
 
 /** Operations under way that a peer is asked to take (PS3.7 D.3.3.3); most take one. */
 const operationsWindow = { maximumInvoked: 16, maximumPerformed: 1 };
+
+/** Associations in a row on which a peer answers nothing, before what is left is given up. */
+const mostBarren = 2;
 
 /** Makes the one sender to peers of a process. */
 export function createSendToPeer({
@@ -52,18 +56,46 @@ export function createSendToPeer({
     }
   };
 
+  /** Sends the instances of one plan, on one association after the other while they bring it further. */
+  async function* sendPlanned(
+    peer: DimsePeer,
+    selected: SelectedInstances,
+    plan: SendingPlan,
+    options: SendOptions,
+  ): AsyncGenerator<SendOutcome, ArchiveError | undefined> {
+    let rest: AsyncIterable<SelectedInstance> = filtered(selected, plan);
+    for (let barren = 0; ;) {
+      const { association, fault } = await open(peer, plan);
+      if (fault) {
+        yield* notSent(rest, fault, options.signal);
+        return fault;
+      }
+      const untried = new Map<string, SendOutcome>();
+      let answered = 0;
+      for await (const outcome of sendAndRelease(association, rest, options)) {
+        if (outcome.isUntried === true) untried.set(outcome.sopInstanceUid, outcome);
+        else yield outcome;
+        if (outcome.status !== undefined) answered += 1;
+      }
+      barren = answered > 0 ? 0 : barren + 1;
+      if (untried.size === 0 || barren === mostBarren || options.signal?.aborted === true) {
+        yield* untried.values();
+        return undefined;
+      }
+      rest = filtered(selected, { isFor: ({ sopInstanceUid }) => untried.has(sopInstanceUid) });
+    }
+  }
+
   return async function* sendToPeer(peer, selected, options = {}) {
     const { signal } = options;
     const endTurn = await turns.take(`${peer.host}:${peer.port}`, signal);
     try {
-      let opened: Opened | undefined;
+      let fault: ArchiveError | undefined;
       for (const plan of planSending(selected.kinds)) {
         if (signal?.aborted === true) return;
-        const instances = filtered(selected, plan);
         // A peer that cannot be reached is not tried again at once.
-        if (!opened?.fault) opened = await open(peer, plan);
-        if (opened.fault) yield* notSent(instances, opened.fault, signal);
-        else yield* sendAndRelease(opened.association, instances, options);
+        if (fault) yield* notSent(filtered(selected, plan), fault, signal);
+        else fault = yield* sendPlanned(peer, selected, plan, options);
       }
     } finally {
       endTurn();
@@ -75,7 +107,10 @@ type Opened =
   | { readonly association: Association; readonly fault?: undefined }
   | { readonly association?: undefined; readonly fault: ArchiveError };
 
-async function* filtered(selected: SelectedInstances, { isFor }: SendingPlan): AsyncGenerator<SelectedInstance> {
+async function* filtered(
+  selected: SelectedInstances,
+  { isFor }: { readonly isFor: (instance: SelectedInstance) => boolean },
+): AsyncGenerator<SelectedInstance> {
   for await (const instance of selected) if (isFor(instance)) yield instance;
 }
 

@@ -123,7 +123,7 @@ describe("C-MOVE", () => {
     let count = 0;
     const peer = await scriptedPeer(t, async (_command, association) => {
       count += 1;
-      if (count === 3) await association.abort();
+      if (count >= 3) await association.abort();
       return 0;
     });
     await peerAt(t, "MORTAL", peer.port);
