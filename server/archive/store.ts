@@ -142,7 +142,8 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
       if (duplicates === "reject") throw new ArchiveError("refused-duplicate", refusals.rejected);
       if (outcome.hold) throw new ArchiveError("different-duplicate", `${holdSentence(outcome.hold)} ${refusals.held}`);
       if (!outcome.identical) throw new ArchiveError("different-duplicate", refusals.different);
-      return { status: "already-stored", ...identifiers, warnings: [] };
+      // Whoever asks again, since the answer was lost, is told the same.
+      return { status: "already-stored", ...identifiers, warnings };
     } catch (cause) {
       return failed(cause, reading.identifiersSoFar());
     } finally {
