@@ -24,12 +24,9 @@ export function createTlsServer(options: TlsServerOptions): Server {
   /** By the address of the other side: the socket of a connection is another than the one beneath it. */
   const handshakes = new Map<string, Socket>();
   let inForce = current();
-  const server = createServer({
-    ...inForce,
-    handshakeTimeout,
-    requestCert: clientCertificates !== "none",
-    rejectUnauthorized: clientCertificates === "required",
-  });
+  // Who shows what is not trusted is refused below, where it can be told the log.
+  const requestCert = clientCertificates !== "none";
+  const server = createServer({ ...inForce, handshakeTimeout, requestCert, rejectUnauthorized: false });
   server.prependListener("connection", (socket: Socket) => {
     const now = current();
     if (now !== inForce) server.setSecureContext(now);
@@ -42,10 +39,10 @@ export function createTlsServer(options: TlsServerOptions): Server {
   });
   server.on("secureConnection", (socket) => {
     handshakes.delete(addressOf(socket));
-    const isRefused = clientCertificates === "optional" && !socket.authorized && hasCertificate(socket);
-    if (!isRefused) return onConnection(socket);
+    const fault = certificateFault(socket, clientCertificates);
+    if (fault === undefined) return onConnection(socket);
+    onRefused(socket.remoteAddress, fault);
     socket.destroy();
-    onRefused(socket.remoteAddress, String(socket.authorizationError));
   });
   server.on("tlsClientError", (error, socket) => {
     onRefused(socket.remoteAddress, "code" in error ? String(error.code) : error.message);
@@ -61,6 +58,13 @@ export function createTlsServer(options: TlsServerOptions): Server {
 
 function addressOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
+}
+
+/** A resumed session of TLS 1.3 is called authorized even when its client never had a certificate: it is looked for. */
+function certificateFault(socket: TLSSocket, wanted: ClientCertificates): string | undefined {
+  if (wanted === "none") return undefined;
+  if (!hasCertificate(socket)) return wanted === "required" ? "it shows no certificate" : undefined;
+  return socket.authorized ? undefined : `its certificate is not trusted: ${String(socket.authorizationError)}`;
 }
 
 function hasCertificate(socket: TLSSocket): boolean {
