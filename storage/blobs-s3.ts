@@ -4,7 +4,7 @@ import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "minio";
 import { ArchiveError } from "../server/errors.ts";
-import { assertKey, isKey, metadataOfKey, privatePrefix } from "./blobs.ts";
+import { assertKey, isKey, metadataOfKey, noSuchBlob, privatePrefix } from "./blobs.ts";
 import type { BlobEntry, Blobs, ByteRange } from "./blobs.ts";
 import { codeOf, isAbsent, mayPass, repeating, toStoreError, translating } from "./blobs-s3-errors.ts";
 import { request, requestUpTo, translated } from "./blobs-s3-get.ts";
@@ -76,6 +76,10 @@ export async function openS3Blobs(options: S3Options): Promise<Blobs> {
       assertKey(key);
       return cache ? cache.read(key, range) : read(key, range);
     },
+    readInto: async (key, range, into) => {
+      assertKey(key);
+      return translating(() => repeating(async () => copyInto(await request(store, key, range), range.length, into)));
+    },
     stat: async (key) => {
       assertKey(key);
       return translating(() => stat(store, key));
@@ -91,6 +95,13 @@ export async function openS3Blobs(options: S3Options): Promise<Blobs> {
     check: () => translating(() => check(store)),
     close: async () => close(),
   };
+}
+
+async function copyInto(stream: AsyncIterable<unknown>, length: number, into: Buffer): Promise<Buffer> {
+  let filled = 0;
+  for await (const chunk of stream) if (Buffer.isBuffer(chunk)) filled += chunk.copy(into, filled);
+  if (filled !== length) throw noSuchBlob();
+  return into.subarray(0, length);
 }
 
 function connect(options: S3Options, region: string): { client: Client; close: () => void } {

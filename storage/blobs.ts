@@ -63,6 +63,12 @@ export interface Blobs {
    */
   read(key: string, range: ByteRange): Promise<Buffer>;
 
+  /**
+   * The bytes of `range` at the beginning of `into`, which is as long at least; gives that part of it. Of the store
+   * itself, as `get`, and rejects as `read`: `into` then holds anything.
+   */
+  readInto(key: string, range: ByteRange, into: Buffer): Promise<Buffer>;
+
   /** What is known of the object; undefined when it is absent. */
   stat(key: string): Promise<BlobEntry | undefined>;
 

@@ -1,8 +1,8 @@
 /** Selects instances by patient and by lists of UIDs, to be sent to another application. */
+import type { Blobs } from "../../storage/blobs.ts";
 import type { InstanceKind, SelectedRow, SelectionCatalog } from "../../storage/catalog-selection.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { dataSetBytes } from "./convert.ts";
-import type { ReadableBlobs } from "./stored-bytes.ts";
 
 /** What to select. Every constraint is met; lists have one member at least, and one constraint is there at least. */
 export interface Selection {
@@ -29,6 +29,8 @@ export interface SelectedInstance {
    * one; nothing is opened before the first bytes are pulled. Exactly as it was stored in the stored syntax.
    */
   readonly dataSet: (transferSyntaxUid: string) => AsyncIterable<Buffer>;
+  /** The same as it is stored, read into `into`, which holds `byteLength` at least: for who has memory to be used again. */
+  readonly readInto?: (into: Buffer) => Promise<Buffer>;
 }
 
 /** The instances of a selection, study by study, in series and instance order; may be gone through several times. */
@@ -37,8 +39,11 @@ export interface SelectedInstances extends AsyncIterable<SelectedInstance> {
   readonly kinds: readonly InstanceKind[];
 }
 
+/** What reading takes of a store. */
+type SelectionBlobs = Pick<Blobs, "get" | "read" | "readInto">;
+
 /** Makes the use case. What nothing matches is empty, and no error. */
-export function createSelect(blobs: ReadableBlobs, catalog: SelectionCatalog) {
+export function createSelect(blobs: SelectionBlobs, catalog: SelectionCatalog) {
   return async (selection: Selection): Promise<SelectedInstances> => {
     const { sopInstanceUids } = selection;
     const series = await catalog.series(selection);
@@ -53,8 +58,10 @@ export function createSelect(blobs: ReadableBlobs, catalog: SelectionCatalog) {
 }
 
 /** What can be sent, of its row. */
-export function toSelected(blobs: ReadableBlobs, row: SelectedRow): SelectedInstance {
+export function toSelected(blobs: SelectionBlobs, row: SelectedRow): SelectedInstance {
   const { studyInstanceUid, seriesInstanceUid, sopInstanceUid, sopClassUid, transferSyntaxUid, byteLength } = row;
+  const { blobKey, dataSetOffset } = row;
+  const stored = { offset: dataSetOffset, length: byteLength - dataSetOffset };
   return {
     studyInstanceUid,
     seriesInstanceUid,
@@ -63,5 +70,6 @@ export function toSelected(blobs: ReadableBlobs, row: SelectedRow): SelectedInst
     transferSyntaxUid,
     byteLength,
     dataSet: (syntax) => dataSetBytes(blobs, row, syntax),
+    readInto: (into) => blobs.readInto(blobKey, stored, into),
   };
 }

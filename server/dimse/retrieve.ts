@@ -18,8 +18,11 @@ const faultsOfAll: ReadonlySet<ErrorCode | undefined> = new Set([
   "association-aborted",
 ]);
 
-/** While nothing else is said, the requestor hears so often that the work goes on (milliseconds). */
-const silence = 10_000;
+/** Between two pending responses there are so many milliseconds at least: more often nobody looks. */
+const leastPause = 100;
+
+/** While nothing else is to be said, the requestor hears so often that the work goes on (milliseconds). */
+const mostPause = 10_000;
 
 /**
  * The instances that a request asks for; undefined when it has been answered, as they cannot be found out.
@@ -88,46 +91,39 @@ function hex(status: number): string {
   return status.toString(16).padStart(4, "0");
 }
 
-/**
- * Pending responses at the pace at which the requestor takes them: one after each sub-operation, and when it is slower
- * than they are, one for several. Nothing waits for them.
- */
+/** Pending responses: after a sub-operation, but not too often, nor faster than the requestor takes them. */
 class PendingResponses {
   readonly #request: IncomingRequest;
   readonly #operations: SubOperationCounts;
   readonly #timer: NodeJS.Timeout;
-  #isNews = false;
+  #nextAt = 0;
   #sending: Promise<void> | undefined;
 
   constructor(request: IncomingRequest, operations: SubOperationCounts) {
     this.#request = request;
     this.#operations = operations;
-    this.#timer = setInterval(() => this.tell(), silence);
+    this.#timer = setInterval(() => this.#send(), mostPause);
   }
 
+  /** A sub-operation has ended. Nothing waits for the response. */
   tell(): void {
-    this.#isNews = true;
-    this.#sending ??= this.#send();
+    if (performance.now() >= this.#nextAt) this.#send();
   }
 
   /** Resolves when none is under way any more. */
   async end(): Promise<void> {
     clearInterval(this.#timer);
-    this.#isNews = false;
     await this.#sending;
   }
 
-  async #send(): Promise<void> {
-    try {
-      while (this.#isNews) {
-        this.#isNews = false;
-        this.#timer.refresh();
-        await this.#request.respond(this.#operations.pending());
-      }
-    } catch {
+  #send(): void {
+    if (this.#sending) return;
+    this.#timer.refresh();
+    this.#nextAt = performance.now() + leastPause;
+    this.#sending = this.#request
+      .respond(this.#operations.pending())
       // The association has ended, which the sub-operations see for themselves.
-    } finally {
-      this.#sending = undefined;
-    }
+      .catch(() => undefined)
+      .finally(() => (this.#sending = undefined));
   }
 }

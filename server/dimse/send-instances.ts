@@ -4,6 +4,7 @@ import { dataSetSyntaxes } from "../archive/convert.ts";
 import type { SelectedInstance } from "../archive/selection.ts";
 import { type ErrorCode, toArchiveError } from "../errors.ts";
 import type { AcceptedContext, Association } from "./association.ts";
+import { SendBuffers, sendBufferLength } from "./send-buffers.ts";
 import { type Command, commandFields, priorities } from "./command.ts";
 
 /** What became of one instance. */
@@ -31,15 +32,22 @@ export interface SendOptions {
 /** Operations under way at a time with a peer that takes any number. */
 const mostInvoked = 16;
 
-/** Instances that are read while the peer works on those before them, and the longest that is (bytes). */
-const readAhead = 4;
-const longestHeld = 2 ** 20;
+/** Instances that are read while the peer works on those before them. */
+const readAhead = 3;
+
+/**
+ * Bytes of an instance that is read into memory of its own, for which nothing is to be gained by a buffer. A message of
+ * more has left the process when its sending resolves, since a socket takes no more before: only then is a buffer free.
+ */
+const short = 128 * 1024;
 
 interface Prepared {
   readonly instance: SelectedInstance;
   readonly context: AcceptedContext | undefined;
-  /** Of a short instance: begun to be read before its turn comes. */
+  /** Of an instance that is not too long: begun to be read before its turn comes. */
   readonly read: Promise<Buffer> | undefined;
+  /** What it is read into. */
+  readonly buffer?: Buffer | undefined;
 }
 
 /** What going through the instances threw, behind those that it gave. */
@@ -60,6 +68,7 @@ export async function* sendInstances(
 ): AsyncGenerator<SendOutcome> {
   const contextOf = contextChooser(association);
   const underWay = new Set<Promise<SendOutcome>>();
+  const buffers = new SendBuffers();
   const next = async (): Promise<SendOutcome> => {
     const { outcome, done } = await Promise.race(
       [...underWay].map(async (sent) => ({ outcome: await sent, done: sent })),
@@ -69,16 +78,19 @@ export async function* sendInstances(
   };
   const atOnce = Math.max(1, Math.min(association.maximumInvoked, mostInvoked));
   let failure: Failure | undefined;
-  const prepared: AsyncIterable<Prepared | Failure> = Readable.from(prepare(association, instances, contextOf), {
-    highWaterMark: readAhead,
-  });
-  for await (const one of prepared) {
-    if (options.signal?.aborted === true) break;
-    if ("error" in one) failure = one;
-    else underWay.add(sendOne(association, one, options));
-    if (underWay.size >= atOnce) yield await next();
+  const source = prepare(association, instances, { contextOf, buffers });
+  const prepared: AsyncIterable<Prepared | Failure> = Readable.from(source, { highWaterMark: readAhead });
+  try {
+    for await (const one of prepared) {
+      if (options.signal?.aborted === true) break;
+      if ("error" in one) failure = one;
+      else underWay.add(sendOne(association, one, options, buffers));
+      if (underWay.size >= atOnce) yield await next();
+    }
+    while (underWay.size > 0) yield await next();
+  } finally {
+    buffers.end();
   }
-  while (underWay.size > 0) yield await next();
   if (failure) throw failure.error;
 }
 
@@ -103,20 +115,31 @@ function contextChooser({ contexts }: Association): ChooseContext {
 async function* prepare(
   { ended }: Association,
   instances: AsyncIterable<SelectedInstance>,
-  contextOf: ChooseContext,
+  { contextOf, buffers }: { readonly contextOf: ChooseContext; readonly buffers: SendBuffers },
 ): AsyncGenerator<Prepared | Failure> {
   try {
     for await (const instance of instances) {
       const context = contextOf(instance);
-      const isRead = context && !ended.aborted && instance.byteLength <= longestHeld;
-      const read = isRead ? whole(instance.dataSet(context.transferSyntaxUid)) : undefined;
+      const prepared = context && !ended.aborted ? begin(instance, context, buffers) : undefined;
       // Its turn may never come.
-      read?.catch(() => undefined);
-      yield { instance, context, read };
+      prepared?.read?.catch(() => undefined);
+      yield prepared ?? { instance, context, read: undefined };
     }
   } catch (error) {
     yield { error };
   }
+}
+
+/** Begins to read an instance that is short enough. */
+function begin(instance: SelectedInstance, context: AcceptedContext, buffers: SendBuffers): Prepared {
+  const { byteLength } = instance;
+  const { transferSyntaxUid } = context;
+  if (byteLength > sendBufferLength) return { instance, context, read: undefined };
+  if (byteLength <= short || transferSyntaxUid !== instance.transferSyntaxUid || !instance.readInto) {
+    return { instance, context, read: whole(instance.dataSet(transferSyntaxUid)) };
+  }
+  const buffer = buffers.take();
+  return { instance, context, read: buffer && instance.readInto(buffer), buffer };
 }
 
 async function whole(bytes: AsyncIterable<Buffer>): Promise<Buffer> {
@@ -127,8 +150,12 @@ async function whole(bytes: AsyncIterable<Buffer>): Promise<Buffer> {
 }
 
 /** Never rejects: an association that fails is aborted, and the others that are under way with it. */
-async function sendOne(association: Association, prepared: Prepared, options: SendOptions): Promise<SendOutcome> {
-  const { context, read, instance } = prepared;
+async function sendOne(
+  association: Association,
+  { context, read, buffer, instance }: Prepared,
+  options: SendOptions,
+  buffers: SendBuffers,
+): Promise<SendOutcome> {
   const { sopClassUid, sopInstanceUid } = instance;
   const notSent = (error: unknown): SendOutcome => {
     const { message, code } = toArchiveError(error);
@@ -149,6 +176,7 @@ async function sendOne(association: Association, prepared: Prepared, options: Se
   try {
     for await (const response of association.invoke({ context, command, dataSet: source.dataSet })) {
       const { status, errorComment: comment } = response.command;
+      if (buffer) buffers.giveBack(buffer);
       return { sopClassUid, sopInstanceUid, status, comment };
     }
     throw new Error("a request without a response");

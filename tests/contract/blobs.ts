@@ -78,6 +78,10 @@ export function blobContract(
         const expected = hash(bytes.subarray(range.offset, range.offset + range.length));
         assert.equal(hash(await blobs.read(key, range)), expected, `read ${JSON.stringify(range)}`);
         assert.equal(hash(await buffer(await blobs.get(key, range))), expected, `get ${JSON.stringify(range)}`);
+        const into = Buffer.alloc(range.length + 3, 7);
+        assert.equal(hash(await blobs.readInto(key, range, into)), expected, `readInto ${JSON.stringify(range)}`);
+        assert.equal(hash(into.subarray(0, range.length)), expected);
+        assert.deepEqual([...into.subarray(range.length)], [7, 7, 7], "what lies behind it is left alone");
       }
     });
 
@@ -91,6 +95,7 @@ export function blobContract(
       ]) {
         await rejectsWith("no-such-blob", blobs.read(key, range));
         await rejectsWith("no-such-blob", blobs.get(key, range));
+        await rejectsWith("no-such-blob", blobs.readInto(key, range, Buffer.alloc(10)));
       }
     });
 
@@ -98,6 +103,7 @@ export function blobContract(
       const key = freshKey();
       await rejectsWith("no-such-blob", blobs.get(key));
       await rejectsWith("no-such-blob", blobs.read(key, { offset: 0, length: 1 }));
+      await rejectsWith("no-such-blob", blobs.readInto(key, { offset: 0, length: 1 }, Buffer.alloc(1)));
       await rejectsWith("no-such-blob", blobs.read(key, { offset: 0, length: 0 }));
       assert.equal(await blobs.stat(key), undefined);
     });

@@ -75,6 +75,7 @@ function instance(number: number, transferSyntaxUid: string, change: Partial<Sel
       yield Buffer.from(`${number} in `);
       yield Buffer.from(syntax);
     },
+    readInto: async (into) => into.subarray(0, into.write(`${number} as stored`)),
     ...change,
   };
 }
@@ -171,6 +172,24 @@ describe("the sender of instances", () => {
         [`4 in ${explicit}`, true],
       ],
     );
+  });
+
+  it("reads what is neither short nor long into memory that is used again, and never into what is still needed", async () => {
+    const middling = { byteLength: 200 * 1024 };
+    const seen = new Set<ArrayBufferLike>();
+    const answer: Answer = async ({ dataSet }) => {
+      if (Buffer.isBuffer(dataSet)) seen.add(dataSet.buffer);
+      return { status: 0 };
+    };
+    const { association: to, sent } = association([context(1, explicit), context(3, implicit)], answer);
+    const instances = Array.from({ length: 40 }, (_, number) => instance(number, explicit, middling));
+    const outcomes = await all(sendInstances(to, each(...instances, instance(40, jpeg, middling))));
+    assert.equal(outcomes.filter(({ status }) => status === 0).length, 40);
+    assert.deepEqual(
+      sent.map(({ bytes }) => bytes),
+      instances.map((_, number) => `${number} as stored`),
+    );
+    assert.ok(seen.size < 10, `${seen.size} buffers`);
   });
 
   it("has as many under way as the peer takes, and no more", async () => {
