@@ -11,6 +11,8 @@ import { errorTable } from "../server/errors.ts";
 import type { Route } from "../server/http/route.ts";
 import { dicomWebRoot, routes } from "../server/http/routes.ts";
 import { statusMeaning } from "../server/http/status-meaning.ts";
+import { dimseTables } from "./statement-dimse.ts";
+import { code, hexadecimal, table, yes } from "./statement-markdown.ts";
 
 const standard = routes.filter(({ section }) => section.startsWith("PS3.18"));
 const others = routes.filter((route) => !standard.includes(route));
@@ -33,6 +35,7 @@ export function statementTables(): ReadonlyMap<string, string> {
     ["wrapped-media", wrappedTable()],
     ["non-patient", nonPatientTable()],
     ["character-sets", characterSetTable()],
+    ...dimseTables(),
   ]);
 }
 
@@ -54,27 +57,6 @@ export function withTables(text: string, tables: ReadonlyMap<string, string>): s
   const left = [...tables.keys()].filter((name) => !placed.has(name));
   if (left.length > 0) throw new TypeError(`the statement has no place for ${left.join(", ")}`);
   return filled;
-}
-
-/** A table whose columns are padded, as oxfmt has them. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const escaped = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll("|", String.raw`\|`)));
-  const widths = head.map((_, column) => Math.max(3, ...escaped.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[], fill = " ") =>
-    `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0, fill)).join(" | ")} |`;
-  const [first = [], ...rest] = escaped;
-  return [
-    line(first),
-    line(
-      head.map(() => ""),
-      "-",
-    ),
-    ...rest.map((row) => line(row)),
-  ].join("\n");
-}
-
-function code(text: string): string {
-  return `\`${text}\``;
 }
 
 /** As PS3.18 writes URI templates, below `base` where the route lies there. */
@@ -137,17 +119,14 @@ function statusTable(): string {
   );
 }
 
-function hexadecimal(value: number): string {
-  return `${value.toString(16).toUpperCase().padStart(4, "0")}H`;
-}
-
 function errorRows(): string {
   return table(
-    ["code", "status", "failure reason", "meaning"],
-    Object.entries(errorTable).map(([name, { httpStatus, failureReason, title }]) => [
+    ["code", "HTTP status", "failure reason", "DIMSE status", "meaning"],
+    Object.entries(errorTable).map(([name, { httpStatus, failureReason, dimseStatus, title }]) => [
       code(name),
       `${httpStatus}`,
       hexadecimal(failureReason),
+      hexadecimal(dimseStatus),
       title,
     ]),
   );
@@ -200,10 +179,6 @@ function computedTable(): string {
 }
 
 const everyVr = "AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST SV TM UC UI UL UR US UT UV".split(" ");
-
-function yes(condition: boolean): string {
-  return condition ? "yes" : "no";
-}
 
 function matchingTable(): string {
   const ranges = new Set(["DA", "DT", "TM"]);

@@ -35,7 +35,13 @@ const supported: ReadonlySet<ExtendedOption> = new Set<ExtendedOption>([
   "relationalRetrieval",
 ]);
 
-const optionsOf = { find: findOptions, retrieve: retrieveOptions } as const;
+/** Whether this server does it. */
+export function isSupported(option: ExtendedOption): boolean {
+  return supported.has(option);
+}
+
+/** Fields of the Service Class Application Information, by the kind of SOP class. */
+export const optionsOf = { find: findOptions, retrieve: retrieveOptions } as const;
 
 /**
  * Of storage (PS3.4 B.3.1.2): a level 2 SCP, which keeps every element, signatures with them (level 3), and changes none
@@ -53,7 +59,7 @@ export function answerTo(kind: ExtendedKind, asked: Buffer, mayPerform: boolean)
   if (kind === "storage") return mayPerform ? storageAnswer : storageUserAnswer;
   const options: readonly ExtendedOption[] = optionsOf[kind];
   const fields = options.slice(0, asked.length);
-  return Buffer.from(fields.map((option, index) => (asked[index] === 1 && supported.has(option) ? 1 : 0)));
+  return Buffer.from(fields.map((option, index) => (asked[index] === 1 && isSupported(option) ? 1 : 0)));
 }
 
 /** What has been agreed for a SOP class of C-FIND, C-MOVE or C-GET: nothing unless it was asked for. */

@@ -13,9 +13,13 @@ const reasons: Readonly<Record<string, string>> = {
   "3.2": "its local limit is exceeded",
 };
 
+/** Why, in a few words. */
+export function rejectionReason({ source, reason }: Pick<AssociateReject, "source" | "reason">): string {
+  return reasons[`${source}.${reason}`] ?? `source ${source}, reason ${reason}`;
+}
+
 /** One sentence on why a peer rejects an association. */
 export function rejectionSentence({ result, source, reason }: AssociateReject): string {
-  const words = reasons[`${source}.${reason}`] ?? `source ${source}, reason ${reason}`;
   const lasts = result === 2 ? "for the moment" : "for good";
-  return `The peer rejects the association ${lasts}: ${words}.`;
+  return `The peer rejects the association ${lasts}: ${rejectionReason({ source, reason })}.`;
 }

@@ -78,9 +78,6 @@ const rows: readonly (readonly [uid: string, kind: SopClassKind, name: string])[
   ["1.2.840.10008.5.1.4.1.2.3.1", "find", "Patient/Study Only Query/Retrieve Information Model - FIND"],
   ["1.2.840.10008.5.1.4.1.2.3.2", "retrieve", "Patient/Study Only Query/Retrieve Information Model - MOVE"],
   ["1.2.840.10008.5.1.4.1.2.3.3", "retrieve", "Patient/Study Only Query/Retrieve Information Model - GET"],
-  ["1.2.840.10008.5.1.4.1.2.4.2", "retrieve", "Composite Instance Root Retrieve - MOVE"],
-  ["1.2.840.10008.5.1.4.1.2.4.3", "retrieve", "Composite Instance Root Retrieve - GET"],
-  ["1.2.840.10008.5.1.4.1.2.5.3", "retrieve", "Composite Instance Retrieve Without Bulk Data - GET"],
 ];
 
 /** What the services of the list can be about, by UID. */

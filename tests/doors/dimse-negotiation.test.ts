@@ -12,6 +12,8 @@ import { connect, type ConnectOptions } from "../../server/dimse/connect.ts";
 import { extendedNegotiationOf } from "../../server/dimse/extended-negotiation.ts";
 import { dicomApplicationContext, type UserIdentity } from "../../server/dimse/pdu.ts";
 import { encodePdu } from "../../server/dimse/pdu-writer.ts";
+import { serviceSopClasses } from "../../server/dimse/sop-class-policy.ts";
+import { storageSopClasses } from "../../server/dimse/storage-sop-classes.ts";
 import { userLine } from "../../server/dimse/user-identity.ts";
 import { syntaxUid } from "../support/dicom-writer.ts";
 import { requirement } from "../support/require.ts";
@@ -112,6 +114,18 @@ describe("associations", () => {
     );
     assert.equal(extendedNegotiationOf(association, "find", ct).size, 0);
     await association.release();
+  });
+
+  it("have a context for every SOP class of the conformance statement", async () => {
+    const uids = [...serviceSopClasses.keys(), ...storageSopClasses.keys()];
+    const accepted: string[] = [];
+    for (const some of [uids.slice(0, 128), uids.slice(128)]) {
+      const contexts = some.map((abstractSyntaxUid) => ({ abstractSyntaxUid, transferSyntaxUids: [explicitLittle] }));
+      const association = await associate(open, "NOCTIS", { contexts });
+      accepted.push(...[...association.contexts.values()].map((context) => context.abstractSyntaxUid));
+      await association.release();
+    }
+    assert.deepEqual(accepted, uids);
   });
 
   it("are there even when nothing on them is accepted", async () => {
