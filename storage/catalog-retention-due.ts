@@ -1,7 +1,7 @@
 /** Which studies a rule of retention would remove: due by their age, found by its query, and held by nobody. */
 import type { Knex } from "knex";
 import { heldSql, type ReadStudyMatch, type StudyMatch, studyMatchSql } from "./catalog-held.ts";
-import { all, type Sql } from "./catalog-sql.ts";
+import { all, boundValues, type Sql } from "./catalog-sql.ts";
 import { restricted } from "./catalog-where.ts";
 
 /** By what the age of a study is told. */
@@ -107,10 +107,7 @@ export async function planDue(knex: Knex, request: PlanRequest, read?: ReadStudy
       trx.raw("stored.at as stored_at"),
       "stored.instances",
       trx.raw(`${ageKey[rule.ageBy]} as age_key`),
-      trx.raw(
-        `${held.text} as held`,
-        held.bindings.map((value) => (typeof value === "object" ? [...value] : value)),
-      ),
+      trx.raw(`${held.text} as held`, boundValues(held)),
       trx.raw(`(select coalesce(sum(byte_length), 0)::bigint from instance join series on series.id = series_id
         where series.study_id = study.id) as bytes`),
     );

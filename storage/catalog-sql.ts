@@ -1,10 +1,24 @@
 /** Pieces of SQL with their bindings: a value that must match, and how pieces are put together. */
+import type { Knex } from "knex";
 import type { Match } from "./catalog-match.ts";
 
 /** Text with `?` for values, and these. What a client says is never part of the text. */
 export interface Sql {
   readonly text: string;
-  readonly bindings: readonly (string | number | readonly string[])[];
+  readonly bindings: readonly (string | number | null | readonly string[] | readonly number[])[];
+}
+
+/** The bindings as Knex takes them. */
+export function boundValues({ bindings }: Sql): Knex.RawBinding[] {
+  return bindings.map((value) => (typeof value === "object" && value !== null ? value.slice() : value));
+}
+
+/** One behind the other. */
+export function sequence(...parts: readonly Sql[]): Sql {
+  return {
+    text: parts.map(({ text }) => text).join(""),
+    bindings: parts.flatMap(({ bindings }) => bindings),
+  };
 }
 
 /** Every one holds. */

@@ -3,19 +3,11 @@ import type { Knex } from "knex";
 import type { Condition, Match, NameWord, RelatedCount } from "./catalog-match.ts";
 import { containing, documentSql } from "./catalog-where-document.ts";
 import { tagSql } from "./catalog-where-tag.ts";
-import { all, any, scalarSql, type Sql } from "./catalog-sql.ts";
-
-/** `query` with `condition`. */
-export function meeting(query: Knex.QueryBuilder, condition: Condition): Knex.QueryBuilder {
-  return restricted(query, conditionSql(condition));
-}
+import { all, any, boundValues, scalarSql, type Sql } from "./catalog-sql.ts";
 
 /** `query` with what `sql` says. */
-export function restricted(query: Knex.QueryBuilder, { text, bindings }: Sql): Knex.QueryBuilder {
-  return query.whereRaw(
-    text,
-    bindings.map((value) => (typeof value === "object" ? [...value] : value)),
-  );
+export function restricted(query: Knex.QueryBuilder, sql: Sql): Knex.QueryBuilder {
+  return query.whereRaw(sql.text, boundValues(sql));
 }
 
 /** What `condition` says of the rows of the tables. */

@@ -35,6 +35,14 @@ const ofTheIdentifier: ReadonlySet<string> = new Set([
 
 const timezoneOffsetFromUtc = "00080201";
 
+/** Newest first. */
+const orders = {
+  patient: orderOf("patient", []),
+  study: orderOf("study", []),
+  series: orderOf("series", []),
+  instance: orderOf("instance", []),
+} as const;
+
 /**
  * The query that `identifier` is, made by `make`. Every match is answered, in the order of a search.
  * @throws IdentifierFault
@@ -48,8 +56,7 @@ export async function readIdentifier(
   const asked = new Asked();
   asked.add(identifier, []);
   const { keys, wanted } = asked;
-  const order = orderOf(level, []);
-  const paging = { order, limit: largestLimit, offset: 0, count: false, limited: false };
+  const paging = { order: orders[level], limit: largestLimit, offset: 0, count: false, limited: false };
   const request: QueryRequest = { keys, rules: { ...rules, zone: undefined }, paging, wanted, unasked: "nothing" };
   try {
     if (keys.length > mostKeys) throw new ArchiveError("invalid-query", `There are more than ${mostKeys} keys.`);

@@ -19,6 +19,7 @@ export class MessageWriter {
   readonly #fragmentLength: number;
   #last: Promise<void> = Promise.resolve();
   #waiting = 0;
+  #isCorked = false;
   #drained: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   /** @param maximumLength longest P-DATA-TF PDU that the peer takes, in bytes behind its first six; 0 for any */
@@ -90,8 +91,10 @@ export class MessageWriter {
   async #put(pieces: readonly Buffer[]): Promise<void> {
     const socket = this.#socket;
     const length = pieces.reduce((sum, { length: each }) => sum + each, 0);
-    if (length <= inOnePiece) socket.write(Buffer.concat(pieces, length));
-    else {
+    if (length <= inOnePiece) {
+      this.#corkForNow();
+      socket.write(Buffer.concat(pieces, length));
+    } else {
       socket.cork();
       for (const piece of pieces) socket.write(piece);
       socket.uncork();
@@ -99,6 +102,17 @@ export class MessageWriter {
     if (!socket.writableNeedDrain || socket.destroyed) return;
     this.#drained ??= Promise.withResolvers<void>();
     await this.#drained.promise;
+  }
+
+  /** Small messages that are sent one right behind the other, as the last match and the end of a search are, go at once. */
+  #corkForNow(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    this.#socket.cork();
+    process.nextTick(() => {
+      this.#isCorked = false;
+      this.#socket.uncork();
+    });
   }
 
   #onDrain(): void {

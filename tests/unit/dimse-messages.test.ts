@@ -116,6 +116,18 @@ describe("messages", () => {
     assert.deepEqual((await coming).dataSets, sent);
   });
 
+  it("that are small and follow each other at once go in one write", async (t) => {
+    const { near, far } = await socketPair(t);
+    const writer = new MessageWriter(near, 4096);
+    const coming = received(far, 2);
+    await new Promise(setImmediate);
+    const before = near.bytesWritten;
+    await writer.send({ context, command, dataSet: Buffer.alloc(2, 1) });
+    await writer.send({ context, command, dataSet: Buffer.alloc(2, 2) });
+    assert.equal(near.writableLength, near.bytesWritten - before, "both wait for the end of this turn");
+    assert.deepEqual((await coming).dataSets, [Buffer.alloc(2, 1), Buffer.alloc(2, 2)]);
+  });
+
   const fragment: DataFragment = { type: "P-DATA-TF", contextId: 3, isCommand: true, isLast: true, bytes };
   const storeCommand = Buffer.from("0000000102000000010000000008020000000000", "hex");
   const faults: readonly (readonly [string, readonly Partial<DataFragment>[]])[] = [
