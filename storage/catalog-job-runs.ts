@@ -132,7 +132,7 @@ export function createJobRunCatalog(knex: Knex): JobRunCatalog {
     giveBack: (jobId, holder) =>
       databaseError(async () => {
         const attempts = knex.raw("greatest(0, attempts - 1)");
-        await held(knex, jobId, holder).update({ ...unheld, state: "queued", attempts });
+        await held(knex, jobId, holder).update({ ...queued(knex), attempts });
       }),
     peerFailed: (peer, fault, delay) => databaseError(() => peerFailed(knex, peer, fault, delay)),
     peerWorks: (peer) => databaseError(async () => void (await knex("peer_fault").where({ peer }).delete())),
@@ -140,6 +140,12 @@ export function createJobRunCatalog(knex: Knex): JobRunCatalog {
 }
 
 const unheld = { lease_holder: null, lease_until: null };
+
+/** Queued again, unless it was cancelled just when its attempt ended. */
+function queued(knex: Knex) {
+  const state = knex.raw("case when cancel_requested then 'cancelled' else 'queued' end");
+  return { ...unheld, state, finished_at: knex.raw("case when cancel_requested then now() end") };
+}
 
 /** The job, as long as `holder` has it. */
 function held(knex: Knex, id: number, holder: string): Knex.QueryBuilder {
@@ -294,7 +300,7 @@ async function finishJob(knex: Knex, id: number, holder: string, result?: object
     if (left !== undefined) {
       await trx("job")
         .where({ id })
-        .update({ ...unheld, state: "queued", attempts: 0, next_attempt_at: trx.fn.now() });
+        .update({ ...queued(trx), attempts: 0, next_attempt_at: trx.fn.now() });
       return true;
     }
     const { failed, total } = job;
@@ -362,9 +368,8 @@ async function postponeJob(
     await trx("job")
       .where({ id })
       .update({
-        ...unheld,
+        ...queued(trx),
         ...toFault(fault.sentence, fault.code),
-        state: "queued",
         next_attempt_at: trx.raw("now() + make_interval(secs => ?)", [seconds]),
       });
     return "queued";

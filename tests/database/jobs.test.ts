@@ -294,6 +294,26 @@ describe("jobs with peers", () => {
     await assert.rejects(jobs.find(id), { code: "no-such-job" });
   });
 
+  it("are cancelled also when that is asked just as an attempt ends that is to be followed by another", async () => {
+    const to = await peer("LATE");
+    await stored("1.11", 1);
+    const jobs = jobsOf();
+    const ends: readonly ((id: number, holder: string) => Promise<unknown>)[] = [
+      (id, holder) => catalog.jobs.postpone(id, holder, { code: "peer-silent", sentence: "" }, 60),
+      (id, holder) => catalog.jobs.finish(id, holder),
+      (id, holder) => catalog.jobs.giveBack(id, holder),
+    ];
+    for (const end of ends) {
+      const { id } = await send(jobs, to, "1.11");
+      const holder = crypto.randomUUID();
+      await catalog.jobs.take({ holder, kinds: ["send"], perPeer: 2, leaseSeconds: 60 });
+      await jobs.cancel(id);
+      await end(id, holder);
+      const { state, finishedAt } = await jobs.find(id);
+      assert.deepEqual([state, finishedAt !== null], ["cancelled", true]);
+    }
+  });
+
   it("say of instances that were removed meanwhile that they are gone, and send the others", async (t) => {
     const to = await peer("REMOVED");
     const [first = ""] = await stored("1.7", 3);
