@@ -31,11 +31,15 @@ export interface TakeOptions {
   readonly leaseSeconds: number;
 }
 
-/** An instance to be sent; `instance` is undefined when it is not there any more. */
-export interface PendingItem {
-  readonly id: number;
-  readonly sopInstanceUid: string;
+/** Where an item stands in the order in which items are sent. */
+export interface ItemPosition {
   readonly attempts: number;
+  readonly id: number;
+}
+
+/** An instance to be sent; `instance` is undefined when it is not there any more. */
+export interface PendingItem extends ItemPosition {
+  readonly sopInstanceUid: string;
   readonly instance: InstanceRow | undefined;
 }
 
@@ -81,8 +85,8 @@ export interface JobRunCatalog {
   take(options: TakeOptions): Promise<TakenJob | undefined>;
   /** Renews the leases of `holder`; the jobs that it has still, and whether they are to be cancelled. */
   renew(holder: string, leaseSeconds: number): Promise<ReadonlyMap<number, { readonly isCancelled: boolean }>>;
-  /** The next items to be sent behind `after`, with where their instances lie. */
-  pending(jobId: number, after: number, limit: number): Promise<readonly PendingItem[]>;
+  /** The next items to be sent behind `last`, those with fewer attempts first, with where their instances lie. */
+  pending(jobId: number, last: ItemPosition | undefined, limit: number): Promise<readonly PendingItem[]>;
   /** What the instances are that are to be sent and are there: how many of each SOP class and transfer syntax. */
   pendingKinds(jobId: number): Promise<readonly PendingKind[]>;
   /** Notes what became of items. */
@@ -113,7 +117,7 @@ export function createJobRunCatalog(knex: Knex): JobRunCatalog {
   return {
     take: (options) => databaseError(() => takeJob(knex, options)),
     renew: (holder, leaseSeconds) => databaseError(() => renewLeases(knex, holder, leaseSeconds)),
-    pending: (jobId, after, limit) => databaseError(() => pendingItems(knex, jobId, after, limit)),
+    pending: (jobId, last, limit) => databaseError(() => pendingItems(knex, jobId, last, limit)),
     pendingKinds: (jobId) => databaseError(() => pendingKinds(knex, jobId)),
     noteItems: (jobId, outcomes) => databaseError(() => noteItems(knex, jobId, outcomes)),
     noteCounts: (jobId, counts, told) => databaseError(() => noteCounts(knex, jobId, counts, told)),
@@ -223,13 +227,18 @@ async function pendingKinds(knex: Knex, jobId: number): Promise<PendingKind[]> {
     });
 }
 
-async function pendingItems(knex: Knex, jobId: number, after: number, limit: number): Promise<PendingItem[]> {
+async function pendingItems(
+  knex: Knex,
+  jobId: number,
+  last: ItemPosition | undefined,
+  limit: number,
+): Promise<PendingItem[]> {
   const rows: (InstanceRow & { readonly itemId: number; readonly itemUid: string; readonly itemAttempts: number })[] =
     await knex("job_item as item")
       .joinRaw(itemsWithInstances)
       .where({ "item.job_id": jobId, "item.state": "pending" })
-      .where("item.id", ">", after)
-      .orderBy("item.id")
+      .whereRaw("(item.attempts, item.id) > (?, ?)", [last?.attempts ?? -1, last?.id ?? 0])
+      .orderBy(["item.attempts", "item.id"])
       .limit(limit)
       .select({
         itemId: "item.id",

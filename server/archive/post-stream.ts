@@ -6,6 +6,8 @@ import { ArchiveError, type ErrorCode } from "../errors.ts";
 /** The answer, whole. */
 export interface HttpAnswer {
   readonly status: number;
+  /** Content-Type without its parameters, in small letters; empty when there is none. */
+  readonly mediaType: string;
   readonly body: Buffer;
 }
 
@@ -50,7 +52,9 @@ export async function postStream(url: string, { headers, body, signal, silence }
   const answer = new Promise<HttpAnswer>((resolve, reject) => {
     request.once("response", (response) => {
       hasAnswered = true;
-      readAnswer(response).then((bytes) => resolve({ status: response.statusCode ?? 0, body: bytes }), reject);
+      const { statusCode: status = 0, headers: said } = response;
+      const mediaType = (said["content-type"] ?? "").replace(/;.*/, "").trim().toLowerCase();
+      readAnswer(response).then((bytes) => resolve({ status, mediaType, body: bytes }), reject);
     });
     // A server may answer before it has taken the whole body, and then close: its answer counts, not the broken pipe.
     request.on("error", (error) => (hasAnswered ? undefined : reject(error)));

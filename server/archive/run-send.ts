@@ -1,6 +1,6 @@
 /** One attempt of a job that sends: its instances to the peer, and what becomes of each into its row. */
 import type { Blobs } from "../../storage/blobs.ts";
-import type { ItemOutcome, JobFault, PendingItem, TakenJob } from "../../storage/catalog-job-runs.ts";
+import type { ItemOutcome, ItemPosition, JobFault, PendingItem, TakenJob } from "../../storage/catalog-job-runs.ts";
 import { type JobCatalog, priorityOf } from "../../storage/catalog-jobs.ts";
 import type { Peer } from "./peers.ts";
 import {
@@ -29,98 +29,180 @@ const pageSize = 200;
 const outcomesAtOnce = 100;
 const noteEvery = 500;
 
-/** Attempts at an instance that a peer does not understand, or that ends the association. */
+/**
+ * Attempts at an instance that a peer does not understand, or that ends the association, while it takes others. As long
+ * as it takes none, the fault may be the peer's: no instance is given up for that.
+ */
 const mostAttempts = 3;
 
-/** Instances in a row that a peer has no room for, after which the rest is not tried. */
+/** Instances in a row that a peer refuses, after which the rest is not tried. */
 const mostRefusals = 3;
+
+/** Times that instances are sent in one attempt: one that ends the association holds up none of the others. */
+const mostPasses = 10;
 
 const gone = "The instance is not in this archive any more.";
 
+/** What sending is done with. */
+export interface SendDependencies {
+  readonly jobs: JobCatalog;
+  readonly blobs: Blobs;
+  readonly runners: Pick<JobRunners, "send">;
+}
+
 /** Sends what is pending of `job`. Ends early, with what is done noted, when `signal` aborts. */
 export async function runSend(
-  { jobs, blobs, runners }: { readonly jobs: JobCatalog; readonly blobs: Blobs; readonly runners: JobRunners },
+  dependencies: SendDependencies,
   job: TakenJob,
   peer: Peer,
   signal: AbortSignal,
 ): Promise<AttemptEnd> {
-  const notes = new Notes(jobs, job.id);
-  /** Items that were given to the sender and have no outcome yet, by SOP Instance UID. */
-  const given = new Map<string, PendingItem[]>();
-  let fault: { readonly code: string; readonly sentence: string } | undefined;
-  let answered = false;
-  let refusals = 0;
-  const isOver = () =>
-    signal.aborted || refusals >= mostRefusals || (fault !== undefined && whoseFault(fault.code) !== "request");
+  const { jobs } = dependencies;
+  let hasSent = false;
+  let end: PassEnd | undefined;
+  for (let pass = 1; pass <= mostPasses && !signal.aborted; pass += 1) {
+    end = await new Pass(dependencies, job, hasSent).run(peer, signal);
+    hasSent ||= end.hasSent;
+    const isCutShort = end.fault?.code === "association-aborted" || end.fault?.code === "peer-silent";
+    // The second time what has ended the association is sent last.
+    if (!isCutShort || (pass > 1 && !end.hasProgress)) break;
+  }
+  const { fault, isRefused = false } = end ?? {};
+  const isOfPeer = isRefused || (!hasSent && fault !== undefined && whoseFault(fault.code) === "peer");
+  if (hasSent && !isOfPeer) await jobs.peerWorks(job.peer);
+  return fault ? { kind: "fault", fault, isOfPeer } : { kind: "done" };
+}
 
-  async function* instances(): AsyncGenerator<SendableInstance> {
-    let after = 0;
+/** How a pass ended. */
+interface PassEnd {
+  /** Why not everything that is left was sent, or is not to be tried again. */
+  readonly fault: JobFault | undefined;
+  /** Whether the peer has taken anything. */
+  readonly hasSent: boolean;
+  /** Whether anything is over, sent or given up. */
+  readonly hasProgress: boolean;
+  /** Whether it refuses one after the other. */
+  readonly isRefused: boolean;
+}
+
+/** Everything that is pending, given to the sender once. */
+class Pass {
+  readonly #dependencies: SendDependencies;
+  readonly #job: TakenJob;
+  readonly #notes: Notes;
+  /** Items that were given to the sender and have no outcome yet, by SOP Instance UID. */
+  readonly #given = new Map<string, PendingItem[]>();
+  /** Whether the peer has taken anything in this attempt. */
+  #hasSent: boolean;
+  #isSent = false;
+  #hasProgress = false;
+  /** In a row. */
+  #refusals = 0;
+  #fault: JobFault | undefined;
+
+  constructor(dependencies: SendDependencies, job: TakenJob, hasSent: boolean) {
+    this.#dependencies = dependencies;
+    this.#job = job;
+    this.#hasSent = hasSent;
+    this.#notes = new Notes(dependencies.jobs, job.id);
+  }
+
+  async run(peer: Peer, signal: AbortSignal): Promise<PassEnd> {
+    const { jobs, runners } = this.#dependencies;
+    const kinds = await jobs.pendingKinds(this.#job.id);
+    const instances: SendableInstances = { kinds, [Symbol.asyncIterator]: () => this.#instances(signal) };
+    try {
+      // Of what is gone altogether there is nothing to be sent, but something to be told.
+      if (kinds.length === 0) for await (const { sopInstanceUid } of instances) this.#given.delete(sopInstanceUid);
+      const sent = runners.send(peer, instances, { signal, priority: priorityOf(this.#job.rank) });
+      for await (const outcome of kinds.length === 0 ? [] : sent) {
+        const items = this.#given.get(outcome.sopInstanceUid);
+        const item = items?.shift();
+        if (items?.length === 0) this.#given.delete(outcome.sopInstanceUid);
+        const noted = item && this.#outcomeOf(item, outcome);
+        if (noted) {
+          this.#hasProgress ||= noted.state !== "pending";
+          await this.#notes.add(noted);
+        }
+      }
+    } finally {
+      await this.#notes.flush();
+    }
+    return {
+      fault: this.#fault,
+      hasSent: this.#isSent,
+      hasProgress: this.#hasProgress,
+      isRefused: this.#refusals >= mostRefusals,
+    };
+  }
+
+  async *#instances(signal: AbortSignal): AsyncGenerator<SendableInstance> {
+    const { jobs, blobs } = this.#dependencies;
+    let last: ItemPosition | undefined;
     while (true) {
-      const items = await jobs.pending(job.id, after, pageSize);
+      const items = await jobs.pending(this.#job.id, last, pageSize);
       for (const item of items) {
-        after = item.id;
-        if (isOver()) return;
+        last = item;
+        if (signal.aborted || this.#isOver()) return;
+        if (this.#notes.isTried(item.id)) continue;
         if (item.instance) {
           // A sender that needs several associations goes through them several times.
-          const others = (given.get(item.sopInstanceUid) ?? []).filter(({ id }) => id !== item.id);
-          given.set(item.sopInstanceUid, [...others, item]);
+          const others = (this.#given.get(item.sopInstanceUid) ?? []).filter(({ id }) => id !== item.id);
+          this.#given.set(item.sopInstanceUid, [...others, item]);
           const { blobKey, byteLength } = item.instance;
           const file = () => objectBytes(blobs, blobKey, { offset: 0, length: byteLength });
           yield { ...toSelected(blobs, item.instance), file };
         } else {
-          await notes.add({ id: item.id, state: "failed", status: null, error: gone });
+          await this.#notes.add({ id: item.id, state: "failed", status: null, error: gone });
         }
       }
       if (items.length < pageSize) return;
     }
   }
 
-  function outcomeOf(item: PendingItem, { status, comment, code }: SentInstance): ItemOutcome | undefined {
-    const { id } = item;
-    const error = comment === undefined ? null : plain(comment);
-    if (status !== undefined) {
-      answered = true;
-      const meaning = meaningOf(status);
-      refusals = meaning === "transient" ? refusals + 1 : 0;
-      if (meaning === "sent" || meaning === "warning" || meaning === "failed")
-        return { id, state: meaning, status, error };
-      if (meaning === "doubtful" && item.attempts + 1 >= mostAttempts) return { id, state: "failed", status, error };
-      fault ??= { code: "instances-refused", sentence: "The peer did not take every instance." };
-      return { id, state: "pending", status, error };
-    }
-    const whose = whoseFault(code ?? "internal");
-    if (whose === "request") return { id, state: "failed", status: null, error: error ?? "It was not sent." };
-    const isFirst = !fault || whoseFault(fault.code) === "request";
-    if (isFirst) fault = { code: code ?? "internal", sentence: error ?? "The peer ended the association." };
-    // The first that an association ends with may be what ends it; the others wait for the next attempt as they are.
-    if (!isFirst || (code !== "association-aborted" && code !== "peer-silent")) return undefined;
-    return { id, state: item.attempts + 1 >= mostAttempts ? "failed" : "pending", status: null, error };
+  #isOver(): boolean {
+    return this.#refusals >= mostRefusals || (this.#fault !== undefined && whoseFault(this.#fault.code) !== "request");
   }
 
-  const kinds = await jobs.pendingKinds(job.id);
-  const sendable: SendableInstances = { kinds, [Symbol.asyncIterator]: instances };
-  try {
-    if (kinds.length === 0) for await (const one of sendable) given.delete(one.sopInstanceUid);
-    const sent = runners.send(peer, sendable, { signal, priority: priorityOf(job.rank) });
-    for await (const outcome of kinds.length === 0 ? [] : sent) {
-      const items = given.get(outcome.sopInstanceUid);
-      const item = items?.shift();
-      if (items?.length === 0) given.delete(outcome.sopInstanceUid);
-      const noted = item && outcomeOf(item, outcome);
-      if (noted) await notes.add(noted);
+  /** Undefined when the item is to stay as it is. */
+  #outcomeOf(item: PendingItem, { status, comment, code }: SentInstance): ItemOutcome | undefined {
+    const error = comment === undefined ? null : plain(comment);
+    if (status !== undefined) return this.#answered(item, status, error);
+    const { id } = item;
+    if (whoseFault(code ?? "internal") === "request") {
+      return { id, state: "failed", status: null, error: error ?? "It was not sent." };
     }
-  } finally {
-    await notes.flush();
+    const isFirst = this.#fault === undefined || whoseFault(this.#fault.code) === "request";
+    if (isFirst) this.#fault = { code: code ?? "internal", sentence: error ?? "The peer ended the association." };
+    // The first that an association ends with may be what ends it; the others wait as they are.
+    if (!isFirst || (code !== "association-aborted" && code !== "peer-silent")) return undefined;
+    return { id, state: this.#isGivenUp(item) ? "failed" : "pending", status: null, error };
   }
-  const isOfPeer = refusals >= mostRefusals || (!answered && fault !== undefined && whoseFault(fault.code) === "peer");
-  if (answered && !isOfPeer) await jobs.peerWorks(job.peer);
-  return fault ? { kind: "fault", fault, isOfPeer } : { kind: "done" };
+
+  #answered(item: PendingItem, status: number, error: string | null): ItemOutcome {
+    const { id } = item;
+    const meaning = meaningOf(status);
+    this.#refusals = meaning === "transient" || meaning === "doubtful" ? this.#refusals + 1 : 0;
+    if (meaning === "sent" || meaning === "warning") {
+      this.#isSent = true;
+      this.#hasSent = true;
+    }
+    if (meaning !== "transient" && meaning !== "doubtful") return { id, state: meaning, status, error };
+    if (meaning === "doubtful" && this.#isGivenUp(item)) return { id, state: "failed", status, error };
+    this.#fault ??= { code: "instances-refused", sentence: "The peer did not take every instance." };
+    return { id, state: "pending", status, error };
+  }
+
+  #isGivenUp({ attempts }: PendingItem): boolean {
+    return this.#hasSent && attempts + 1 >= mostAttempts;
+  }
 }
 
 /** Outcomes on their way into the catalog, many in one statement. */
 class Notes {
   readonly #jobs: JobCatalog;
   readonly #jobId: number;
+  readonly #tried = new Set<number>();
   #waiting: ItemOutcome[] = [];
   #since = 0;
 
@@ -132,7 +214,13 @@ class Notes {
   async add(outcome: ItemOutcome): Promise<void> {
     if (this.#waiting.length === 0) this.#since = performance.now();
     this.#waiting.push(outcome);
+    if (outcome.state === "pending") this.#tried.add(outcome.id);
     if (this.#waiting.length >= outcomesAtOnce || performance.now() - this.#since >= noteEvery) await this.flush();
+  }
+
+  /** Whether an item was noted that is tried again, and so comes again behind the others. */
+  isTried(id: number): boolean {
+    return this.#tried.has(id);
   }
 
   async flush(): Promise<void> {

@@ -1,7 +1,13 @@
 /** Sends instances to a DICOMweb server by STOW-RS (PS3.18 10.5): many in one request, each with an outcome of its own. */
 import { randomBytes } from "node:crypto";
 import { ArchiveError, type ErrorCode } from "../errors.ts";
-import type { RunOptions, SendableInstance, SendableInstances, SentInstance } from "./job-runners.ts";
+import {
+  whoseFault,
+  type RunOptions,
+  type SendableInstance,
+  type SendableInstances,
+  type SentInstance,
+} from "./job-runners.ts";
 import type { DicomWebPeer } from "./peers.ts";
 import { type HttpAnswer, HttpFailure, postStream } from "./post-stream.ts";
 import { readStoreAnswer } from "./store-answer.ts";
@@ -70,7 +76,10 @@ async function* batches(instances: AsyncIterable<SendableInstance>): AsyncGenera
   if (batch.length > 0) yield batch;
 }
 
-/** What an answer leaves open is asked again singly: one instance that a server chokes on takes no other with it. */
+/**
+ * What an answer leaves open is asked again singly: one instance that a server chokes on takes no other with it. When one
+ * ends so that it may be the server's fault, the rest is not sent.
+ */
 async function* sendBatch(
   peer: DicomWebPeer,
   batch: readonly SendableInstance[],
@@ -78,10 +87,17 @@ async function* sendBatch(
   options: SendStowOptions,
 ): AsyncGenerator<SentInstance> {
   const outcomes = await outcomesOf(peer, batch, signal, options);
+  let fault: SentInstance | undefined;
   for (const [index, instance] of batch.entries()) {
-    if (signal.aborted && outcomes[index] === undefined) return;
-    const outcome = outcomes[index] ?? (await outcomesOf(peer, [instance], signal, options))[0];
-    yield outcome ?? fault(instance, "peer-silent", "The server did not say what became of the instance.");
+    const { sopInstanceUid } = instance;
+    let outcome = outcomes[index] ?? (fault && { ...fault, sopInstanceUid });
+    if (!outcome) {
+      if (signal.aborted) return;
+      [outcome] = await outcomesOf(peer, [instance], signal, options);
+    }
+    outcome ??= faultOf(instance, "peer-silent", "The server did not say what became of the instance.");
+    if (outcome.code !== undefined && whoseFault(outcome.code) === "peer") fault = outcome;
+    yield outcome;
   }
 }
 
@@ -124,10 +140,16 @@ async function outcomesOf(
     const { code, message } = error;
     // Ours cannot be read: it fails, and the others are sent without it.
     if (code === "no-such-blob") {
-      return batch.map((instance) => (instance === reading ? fault(instance, code, message) : undefined));
+      return batch.map((instance) => (instance === reading ? faultOf(instance, code, message) : undefined));
     }
-    return batch.map((instance) => fault(instance, code, message));
+    if (batch.length > 1 && mayBeOfInstance(code)) return batch.map(() => undefined);
+    return batch.map((instance) => faultOf(instance, code, message));
   }
+}
+
+/** Whether a server may fail so for one instance alone. */
+function mayBeOfInstance(code: ErrorCode): boolean {
+  return code === "association-aborted" || code === "peer-silent";
 }
 
 /** Statuses by which a server says something of itself, not of an instance. */
@@ -141,26 +163,32 @@ const ofServer: Readonly<Record<number, ErrorCode>> = {
 };
 
 function outcomesOfAnswer(batch: readonly SendableInstance[], answer: HttpAnswer): (SentInstance | undefined)[] {
-  const { status, body } = answer;
+  const { status, mediaType, body } = answer;
   const items = readStoreAnswer(body);
-  const isSaid = status === 200 || status === 202 || status === 409;
-  if (isSaid && items) {
+  if (items && (status === 200 || status === 202 || status === 409)) {
     return batch.map(({ sopInstanceUid }) => {
       const own = items.filter((item) => item.sopInstanceUid === sopInstanceUid);
-      const [item] = own;
       // Of one alone an item without a UID, as of an instance that the server could not read, can mean no other.
-      const only = batch.length === 1 && items.length === 1 ? items[0] : undefined;
-      const said = own.length === 1 ? item : only;
-      return said && { sopInstanceUid, status: said.status, comment: said.comment };
+      const [item] = own.length === 0 && batch.length === 1 && items.length === 1 ? items : own;
+      const isMeant = item !== undefined && (item.sopInstanceUid ?? sopInstanceUid) === sopInstanceUid;
+      return isMeant && own.length <= 1 ? { sopInstanceUid, status: item.status, comment: item.comment } : undefined;
     });
   }
+  // All are stored (PS3.18 Table 10.5.3-1), by a server that says no more, or says it in XML alone.
+  if (status === 200 && (body.length === 0 || mediaType === "application/dicom+xml")) {
+    return batch.map(({ sopInstanceUid }) => ({ sopInstanceUid, status: 0 }));
+  }
   const words = `The server answered ${status}${wordsOf(body)}.`;
-  // A success that names nothing is one of everything that was in the request.
-  if (status === 200 && body.length === 0) return batch.map(({ sopInstanceUid }) => ({ sopInstanceUid, status: 0 }));
-  const code = ofServer[status] ?? (status >= 500 ? "peer-silent" : undefined);
-  if (code) return batch.map((instance) => fault(instance, code, words));
+  const code = ofServer[status] ?? faultOfFamily(status);
+  if (code && !mayBeOfInstance(code)) return batch.map((instance) => faultOf(instance, code, words));
   if (batch.length > 1) return batch.map(() => undefined);
-  return batch.map((instance) => fault(instance, "peer-failed", words));
+  return batch.map((instance) => faultOf(instance, code ?? "peer-failed", words));
+}
+
+/** Redirections and pages of success are no answers of a STOW-RS server: what was sent is at none. */
+function faultOfFamily(status: number): ErrorCode | undefined {
+  if (status >= 500) return "peer-silent";
+  return status < 400 ? "association-rejected" : undefined;
 }
 
 /** Words of a problem document (RFC 9457). */
@@ -175,6 +203,6 @@ function wordsOf(body: Buffer): string {
   }
 }
 
-function fault({ sopInstanceUid }: SendableInstance, code: ErrorCode, comment: string): SentInstance {
+function faultOf({ sopInstanceUid }: SendableInstance, code: ErrorCode, comment: string): SentInstance {
   return { sopInstanceUid, status: undefined, comment, code };
 }

@@ -12,6 +12,7 @@ import { parseUid } from "../../server/dicom/uid.ts";
 import { ArchiveError } from "../../server/errors.ts";
 import { createLog } from "../../server/log.ts";
 import { type Catalog, createCatalog } from "../../storage/catalog.ts";
+import type { Knex } from "knex";
 import { openFileBlobs } from "../../storage/blobs-file.ts";
 import type { Blobs } from "../../storage/blobs.ts";
 import { connectDatabase } from "../../storage/database.ts";
@@ -50,6 +51,8 @@ describe("jobs with peers", () => {
   let catalog: Catalog;
   let blobs: Blobs;
   let folder: string;
+  /** Of other processes; closed when nobody works with them any more. */
+  const pools: Knex[] = [];
   const log = createLog("silent");
   const quick = { lookEvery: 20, delay: () => 0.05 };
 
@@ -60,6 +63,7 @@ describe("jobs with peers", () => {
     blobs = await openFileBlobs({ folder });
   });
   after(async () => {
+    for (const pool of pools) await pool.destroy();
     await blobs.close();
     await rm(folder, { recursive: true, force: true });
     await database.drop();
@@ -113,7 +117,7 @@ describe("jobs with peers", () => {
 
   it("are shared by two processes: every instance is sent once, whoever does it", async (t) => {
     const second = await connectDatabase({ url: database.url });
-    t.after(() => second.destroy());
+    pools.push(second);
     const to = await peer("SHARED");
     const both = [jobsOf(), jobsOf(createCatalog(second))] as const;
     const sent: string[] = [];
@@ -215,7 +219,7 @@ describe("jobs with peers", () => {
     const { id } = await send(jobsOf(), to, "1.4");
     const taken = await dying.jobs.take({ holder: crypto.randomUUID(), kinds: ["send"], perPeer: 2, leaseSeconds: 1 });
     assert.equal(taken?.id, id);
-    const items = await dying.jobs.pending(id, 0, 2);
+    const items = await dying.jobs.pending(id, undefined, 2);
     await dying.jobs.noteItems(
       id,
       items.map((item) => ({ id: item.id, state: "sent", status: 0, error: null })),
@@ -267,7 +271,7 @@ describe("jobs with peers", () => {
 
   it("are cancelled, also while another process does them", async (t) => {
     const second = await connectDatabase({ url: database.url });
-    t.after(() => second.destroy());
+    pools.push(second);
     const to = await peer("CANCELLED");
     await stored("1.6", 2);
     const other = jobsOf(createCatalog(second));
@@ -331,6 +335,30 @@ describe("jobs with peers", () => {
     assert.equal(told?.error, "The instance is not in this archive any more.");
   });
 
+  it("lose no instance to a peer that hangs up, or refuses, whatever it is sent, for long", async (t) => {
+    const to = await peer("SICK");
+    await stored("1.12", 4);
+    const jobs = jobsOf();
+    const ways: readonly Pick<SentInstance, "status" | "code">[] = [
+      { status: undefined, code: "association-aborted" },
+      { status: undefined, code: "peer-silent" },
+      { status: 0xa700 },
+      { status: 0xc000 },
+    ];
+    let attempts = 0;
+    let way: Pick<SentInstance, "status" | "code"> | undefined;
+    running(t, jobs, {
+      ...noRunners,
+      send: async function* sick(_peer, instances): AsyncGenerator<SentInstance> {
+        way = ways[Math.floor(attempts++ / 8)];
+        for await (const { sopInstanceUid } of instances) yield { sopInstanceUid, ...(way ?? { status: 0 }) };
+      },
+    });
+    const job = await ended(jobs, (await send(jobs, to, "1.12")).id);
+    assert.deepEqual([job.state, job.completed, job.failed], ["succeeded", 4, 0]);
+    assert.equal(attempts, 33);
+  });
+
   it("give up an instance that ends every association, and send the others", async (t) => {
     const to = await peer("FRAGILE");
     const [poison = ""] = await stored("1.8", 4);
@@ -348,7 +376,8 @@ describe("jobs with peers", () => {
       },
     });
     const job = await ended(jobs, (await send(jobs, to, "1.8")).id);
-    assert.deepEqual([job.completed, job.failed, job.attempts], [3, 1, 4]);
+    // At first they stand behind it; then it stands behind them; then it is tried alone.
+    assert.deepEqual([job.completed, job.failed, job.attempts], [3, 1, 1]);
     const [told] = await jobs.failures(job.id, { limit: 10, after: 0 });
     assert.deepEqual([told?.sopInstanceUid, told?.attempts, told?.error], [poison, 3, "The peer aborted."]);
   });
