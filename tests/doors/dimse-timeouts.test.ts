@@ -118,7 +118,7 @@ describe("time limits of the DIMSE door", () => {
     ["half a PDU", hex("04 00 00000100 000000fc 01 03")],
   ] as const) {
     it(`end an association that has sent ${what}, and then nothing`, async (t) => {
-      const door = await doorFor(t, { dimse: 300, idle: 600 });
+      const door = await doorFor(t, { dimse: 300 });
       const peer = await scriptedPeer(door.dimsePort);
       await peer.associate();
       peer.send(message);
