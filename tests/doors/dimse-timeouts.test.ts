@@ -21,7 +21,7 @@ import {
   type TestDoor,
   verificationSopClass,
 } from "../support/dimse.ts";
-import { besideStoring } from "../support/rude-store.ts";
+import { besideStoring, getRequest, storeStudy } from "../support/rude-store.ts";
 import { hex } from "../support/golden-pdus.ts";
 
 const echo: Command = {
@@ -39,8 +39,12 @@ async function doorFor(t: TestContext, timeouts: Partial<AssociationTimeouts>): 
   return door;
 }
 
-async function endOf(door: TestDoor): Promise<unknown> {
-  return (await door.line((line) => line.message === "an association ended"))["how"];
+/** How the association of a peer has ended. */
+async function endOf(door: TestDoor, title = "RUDE"): Promise<unknown> {
+  const ended = await door.line(
+    ({ message, callingAeTitle }) => message === "an association ended" && callingAeTitle === title,
+  );
+  return ended["how"];
 }
 
 /** Fails when a connection stays. */
@@ -147,6 +151,30 @@ describe("time limits of the DIMSE door", () => {
     socket.resume();
     await peer.receiveAll();
     await allClosed(door);
+  });
+
+  it("end an association that asks for images by C-GET and does not read them", async (t) => {
+    const door = await doorFor(t, { dimse: 1000, acse: 300 });
+    // More than the sockets hold.
+    const get = await storeStudy(door, 100);
+    const peer = await scriptedPeer(door.dimsePort);
+    await peer.associate(getRequest());
+    peer.socket.pause();
+    peer.send(get);
+    assert.equal(await endOf(door, "GETTER"), "timeout");
+    peer.socket.resume();
+    await peer.receiveAll();
+    await allClosed(door);
+  });
+
+  it("end an association that asks for images by C-GET and never says that they came", async (t) => {
+    const door = await doorFor(t, { dimse: 1000 });
+    const get = await storeStudy(door, 2);
+    const peer = await scriptedPeer(door.dimsePort);
+    await peer.associate(getRequest());
+    peer.send(get);
+    assert.deepEqual((await peer.receiveAll()).at(-1), abortByUser);
+    assert.equal(await endOf(door, "GETTER"), "timeout");
   });
 
   it("of the server's end hold for an association that has sent half a message", async () => {
