@@ -5,7 +5,7 @@ import { implementation } from "../server/dimse/implementation.ts";
 import { informationModels } from "../server/dimse/information-models.ts";
 import { rejectionReason } from "../server/dimse/reject-words.ts";
 import { serviceSopClasses, sopClassPolicies } from "../server/dimse/sop-class-policy.ts";
-import { storageSopClasses } from "../server/dimse/storage-sop-classes.ts";
+import { nonPatientSopClasses, storageSopClasses } from "../server/dimse/storage-sop-classes.ts";
 import { cipherSuites } from "../server/dimse/tls.ts";
 import { transferSyntaxes } from "../server/dicom/transfer-syntax.ts";
 import { code, table, yes } from "./statement-markdown.ts";
@@ -18,7 +18,8 @@ export function dimseTables(): readonly (readonly [name: string, markdown: strin
     ["dimse-rejections", rejectionTable()],
     ["dimse-contexts", contextTable()],
     ["dimse-extended", extendedTable()],
-    ["dimse-storage", storageTable()],
+    ["dimse-storage", storageTable(storageSopClasses)],
+    ["dimse-non-patient", storageTable(nonPatientSopClasses)],
     [
       "dimse-ciphers",
       table(
@@ -89,9 +90,9 @@ function extendedTable(): string {
   return table(["service", "byte", "option", "agreed to"], rows);
 }
 
-function storageTable(): string {
+function storageTable(classes: typeof storageSopClasses): string {
   return table(
     ["SOP class", "UID"],
-    [...storageSopClasses.values()].map(({ name, uid, isRetired }) => [isRetired ? `${name} (retired)` : name, uid]),
+    [...classes.values()].map(({ name, uid, isRetired }) => [isRetired ? `${name} (retired)` : name, uid]),
   );
 }

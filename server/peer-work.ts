@@ -17,7 +17,7 @@ import { createStoreService } from "./dimse/store.ts";
 
 /** What is needed for it. */
 export interface PeerWorkDependencies {
-  readonly archive: Pick<Archive, "store" | "select">;
+  readonly archive: Pick<Archive, "store" | "nonPatient" | "select">;
   readonly connect: Connect;
   readonly sendToPeer: SendToPeer;
   /** AE title of this application. */

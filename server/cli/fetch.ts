@@ -70,7 +70,7 @@ async function fetchOne(
     const result = await retrieve(requestor, address, {
       target: { studyInstanceUid, seriesInstanceUid: series, sopInstanceUid: instance },
       by,
-      store: createStoreService({ archive }),
+      store: createStoreService({ archive, isRequestor: true }),
       ownAeTitle: requestor.callingAeTitle,
       present: presentIn(archive),
       signal,

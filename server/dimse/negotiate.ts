@@ -140,7 +140,7 @@ function policyOf(
   const kind = policy.sopClasses.get(sopClassUid);
   if (kind) return sopClassPolicies[kind];
   if (!policy.stores) return undefined;
-  if (nonPatientSopClasses.has(sopClassUid)) return undefined;
+  if (nonPatientSopClasses.has(sopClassUid)) return sopClassPolicies.nonPatient;
   if (storageSopClasses.has(sopClassUid)) return sopClassPolicies.storage;
   if (policy.storesUnknown && mayBeStorage(sopClassUid)) return sopClassPolicies.storage;
   // A specialised class is taken as what it specialises (PS3.7 D.3.3.6).

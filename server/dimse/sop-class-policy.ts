@@ -55,6 +55,13 @@ export const sopClassPolicies = {
     orderOf: "requestor",
     extended: "storage",
   },
+  /** No C-GET brings what belongs to no patient. */
+  nonPatient: {
+    performsFor: "store",
+    invokesFor: "nobody",
+    transferSyntaxUids: [...transferSyntaxes.keys()],
+    orderOf: "requestor",
+  },
 } as const satisfies Record<string, SopClassPolicy>;
 
 /** Name of a kind. */

@@ -1,5 +1,7 @@
-/** Storage (PS3.4 Annex B): C-STORE, whose data set is stored as it comes, with file meta information in front of it. */
+/** Storage (PS3.4 Annex B, and GG of what belongs to no patient): C-STORE, whose data set is stored as it comes, with file meta information in front of it. */
 import type { Archive } from "../archive/archive.ts";
+import { nonPatientCategoryOf } from "../archive/non-patient-categories.ts";
+import type { NonPatientOutcome } from "../archive/non-patient-store.ts";
 import type { StoreOutcome } from "../archive/store.ts";
 import { warningReason } from "../archive/warning-reason.ts";
 import { part10Header } from "../dicom/part10-writer.ts";
@@ -10,7 +12,7 @@ import { statuses } from "./status.ts";
 
 /** What it needs. */
 export interface StoreServiceDependencies {
-  readonly archive: Pick<Archive, "store">;
+  readonly archive: Pick<Archive, "store" | "nonPatient">;
   /** Whether this side has requested the associations, as for C-GET: then it is the called application that sends. */
   readonly isRequestor?: boolean;
 }
@@ -29,14 +31,18 @@ export function createStoreService({ archive, isRequestor = false }: StoreServic
     };
     if (!dataSet) throw new ArchiveError("not-dicom", "The request has no data set.");
     const { transferSyntaxUid } = context;
+    const meta = { ...instance, transferSyntaxUid: parseUid(transferSyntaxUid, "Transfer Syntax UID") };
+    const category = nonPatientCategoryOf(instance.sopClassUid);
+    if (category !== undefined) {
+      // Without AE titles: who stores the same again is to be told that it is the same.
+      const body = withHeader(part10Header(meta), dataSet);
+      const target = { category, sopInstanceUid: instance.sopInstanceUid };
+      return request.respond(responseTo(await archive.nonPatient.store(body, target)));
+    }
     const aeTitles = isRequestor
       ? { sending: calledAeTitle, receiving: callingAeTitle }
       : { sending: callingAeTitle, receiving: calledAeTitle };
-    const header = part10Header({
-      ...instance,
-      transferSyntaxUid: parseUid(transferSyntaxUid, "Transfer Syntax UID"),
-      aeTitles,
-    });
+    const header = part10Header({ ...meta, aeTitles });
     const outcome = await archive.store(withHeader(header, dataSet), { origin: "dimse", instance, aeTitles });
     await request.respond(responseTo(outcome));
   };
@@ -48,7 +54,7 @@ async function* withHeader(header: Buffer, dataSet: NonNullable<IncomingRequest[
   yield* dataSet;
 }
 
-function responseTo(outcome: StoreOutcome): ResponseFields {
+function responseTo(outcome: StoreOutcome | NonPatientOutcome): ResponseFields {
   if (outcome.status === "failed") {
     const { answer, message } = outcome.error;
     return { status: answer.dimseStatus, errorComment: message };
@@ -56,5 +62,5 @@ function responseTo(outcome: StoreOutcome): ResponseFields {
   const [warning] = outcome.warnings;
   return warning === undefined
     ? { status: statuses.success }
-    : { status: warningReason(outcome), errorComment: warning };
+    : { status: warningReason("replaced" in outcome ? outcome : {}), errorComment: warning };
 }

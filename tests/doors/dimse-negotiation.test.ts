@@ -13,7 +13,7 @@ import { extendedNegotiationOf } from "../../server/dimse/extended-negotiation.t
 import { dicomApplicationContext, type UserIdentity } from "../../server/dimse/pdu.ts";
 import { encodePdu } from "../../server/dimse/pdu-writer.ts";
 import { serviceSopClasses } from "../../server/dimse/sop-class-policy.ts";
-import { storageSopClasses } from "../../server/dimse/storage-sop-classes.ts";
+import { nonPatientSopClasses, storageSopClasses } from "../../server/dimse/storage-sop-classes.ts";
 import { userLine } from "../../server/dimse/user-identity.ts";
 import { syntaxUid } from "../support/dicom-writer.ts";
 import { requirement } from "../support/require.ts";
@@ -117,7 +117,7 @@ describe("associations", () => {
   });
 
   it("have a context for every SOP class of the conformance statement", async () => {
-    const uids = [...serviceSopClasses.keys(), ...storageSopClasses.keys()];
+    const uids = [...serviceSopClasses.keys(), ...storageSopClasses.keys(), ...nonPatientSopClasses.keys()];
     const accepted: string[] = [];
     for (const some of [uids.slice(0, 128), uids.slice(128)]) {
       const contexts = some.map((abstractSyntaxUid) => ({ abstractSyntaxUid, transferSyntaxUids: [explicitLittle] }));
