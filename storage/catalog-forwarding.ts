@@ -4,7 +4,7 @@ import { ArchiveError } from "../server/errors.ts";
 import { databaseError } from "./database-error.ts";
 import { codeOf } from "./error-code.ts";
 import { forwardChanges, type ForwardedStep, type ForwardingStep } from "./catalog-forwarding-step.ts";
-import { type JobPriority, priorityOf, rankOf } from "./catalog-jobs.ts";
+import { type JobPriority, priorityOf, rankOf } from "./catalog-job-add.ts";
 
 /** What an operator says of a rule. Titles and doors are patterns, with * and ?; null: any. */
 export interface ForwardingDefinition {

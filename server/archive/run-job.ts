@@ -1,5 +1,6 @@
 /** One attempt of a job that asks something of a peer: verification, query, retrieve. */
-import type { TakenJob, ToldOutcome } from "../../storage/catalog-job-runs.ts";
+import type { ToldOutcome } from "../../storage/catalog-job-items.ts";
+import type { TakenJob } from "../../storage/catalog-job-runs.ts";
 import type { JobCatalog } from "../../storage/catalog-jobs.ts";
 import type { DicomJson } from "../dicom/json.ts";
 import { keysToJson, queryAsked, retrieveAsked } from "./job-requests.ts";

@@ -2,7 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Blobs } from "../../storage/blobs.ts";
-import type { JobFault, JobKind, TakenJob } from "../../storage/catalog-job-runs.ts";
+import type { JobFault } from "../../storage/catalog-job-ends.ts";
+import type { JobKind, TakenJob } from "../../storage/catalog-job-runs.ts";
 import type { JobCatalog } from "../../storage/catalog-jobs.ts";
 import { ArchiveError, toArchiveError } from "../errors.ts";
 import { type JobRunners, whoseFault } from "./job-runners.ts";

@@ -1,7 +1,10 @@
 /** One attempt of a job that sends: its instances to the peer, and what becomes of each into its row. */
 import type { Blobs } from "../../storage/blobs.ts";
-import type { ItemOutcome, ItemPosition, JobFault, PendingItem, TakenJob } from "../../storage/catalog-job-runs.ts";
-import { type JobCatalog, priorityOf } from "../../storage/catalog-jobs.ts";
+import type { JobFault } from "../../storage/catalog-job-ends.ts";
+import type { ItemOutcome, ItemPosition, PendingItem } from "../../storage/catalog-job-items.ts";
+import type { TakenJob } from "../../storage/catalog-job-runs.ts";
+import { priorityOf } from "../../storage/catalog-job-add.ts";
+import type { JobCatalog } from "../../storage/catalog-jobs.ts";
 import type { Peer } from "./peers.ts";
 import {
   type JobRunners,
