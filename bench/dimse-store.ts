@@ -71,7 +71,7 @@ async function main(): Promise<void> {
     for (let round = 0; round < rounds; round += 1) {
       for (const associations of given.associations.split(",").map(Number)) {
         slices = renewUids(slices, `${process.pid} ${round} ${associations}`);
-        const folders = await writeShares(slices, path.join(work, "sent"), associations);
+        const folders = await writeShares(slices, path.join(work, `sent-${associations}`), associations);
         for (const server of round % 2 === 0 ? servers : servers.toReversed()) {
           const key = `${server.name}, ${associations} association${associations === 1 ? "" : "s"}`;
           results.set(key, [...(results.get(key) ?? []), await measure(server, folders)]);
@@ -85,9 +85,11 @@ async function main(): Promise<void> {
   }
 }
 
-/** Writes the slices into one folder an association, and waits until the disk has them. */
+/**
+ * Writes the slices into one folder an association, over those of the round before, and waits until the disk has them.
+ * Nothing is removed: ext4 looks for inodes that were not freed in the last seconds, at length.
+ */
 async function writeShares(slices: readonly Slice[], folder: string, associations: number): Promise<string[]> {
-  await rm(folder, { recursive: true, force: true });
   const folders = Array.from({ length: associations }, (_, index) => path.join(folder, String(index)));
   for (const each of folders) await mkdir(each, { recursive: true });
   for (const [index, { bytes }] of slices.entries()) {

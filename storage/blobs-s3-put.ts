@@ -30,18 +30,13 @@ export interface Bucket {
  * one are hidden until they are completed. Keeps nothing when it throws: what the body throws, the signal's reason, an
  * ArchiveError.
  */
-export async function put(
-  store: Bucket,
-  body: AsyncIterable<Uint8Array>,
-  { key, metadata, signal }: PutOptions,
-): Promise<BlobEntry> {
+export async function put(store: Bucket, body: AsyncIterable<Uint8Array>, options: PutOptions): Promise<BlobEntry> {
+  const { key, metadata, signal } = options;
   const blocks = inBlocks(body, partLength, store.budget.share(), signal);
   try {
     const begun = await firstOf(blocks);
     if (begun[0]?.byteLength === partLength) {
-      const entry = await putParts(store, key ?? freshKey(), begun, blocks, signal);
-      await describe(store, entry.key, metadata?.());
-      return entry;
+      return await putParts(store, key ?? freshKey(), begun, blocks, options);
     }
     // A block that is not full is the last one; asked for the next, the body would let go of it.
     const known = metadata?.();
@@ -92,7 +87,7 @@ async function putParts(
   key: string,
   begun: Buffer[],
   rest: AsyncIterable<Buffer>,
-  signal: AbortSignal | undefined,
+  { metadata, signal }: PutOptions,
 ): Promise<BlobEntry> {
   const { client, name } = store;
   // Repeated, this leaves at worst an upload without parts.
@@ -110,11 +105,13 @@ async function putParts(
     for (let block = begun.shift(); block !== undefined; block = begun.shift()) await send(block);
     for await (const block of rest) await send(block);
     signal?.throwIfAborted();
+    const known = metadata?.();
     await translating(() => client.completeMultipartUpload(name, key, uploadId, parts));
     const entry = await translating(() => head(store, key));
     if (entry?.byteLength !== byteLength) {
       throw new ArchiveError("storage-unavailable", "The object store kept another number of bytes than it was given.");
     }
+    await describe(store, key, known);
     return entry;
   } catch (error) {
     const aborted = repeating(() => client.abortMultipartUpload(name, key, uploadId)).catch((cause: unknown) => {

@@ -97,7 +97,7 @@ export interface Blobs {
 export interface PutOptions {
   /** A key of `freshKey`, for a caller who must know it before the object exists. */
   readonly key?: string;
-  /** Asked once, when the body has ended: only then the hash is known. */
+  /** Asked once, when the body has ended: only then the hash is known. What it throws is rethrown, and nothing is stored. */
   readonly metadata?: () => BlobMetadata;
   /** Aborts the put. */
   readonly signal?: AbortSignal;

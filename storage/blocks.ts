@@ -1,4 +1,4 @@
-/** Gathers the chunks of a body, so that a store writes few and large pieces: as blocks of one size, or as groups of chunks. */
+/** Gathers the chunks of a body as blocks of one size, so that a store writes few and large pieces. */
 
 import type { BudgetShare } from "./byte-budget.ts";
 
@@ -59,38 +59,16 @@ export async function* inBlocks(
   }
 }
 
-/**
- * The chunks of `body` themselves, in groups of at least `length` bytes or of `count` chunks; only the last group is
- * smaller, and an empty body gives none. No byte is copied. Pulling, closing and errors as in `inBlocks`.
- */
-export async function* inGroups(
-  body: AsyncIterable<Uint8Array>,
-  length: number,
-  count: number,
-  signal?: AbortSignal,
-): AsyncGenerator<Uint8Array[], void, undefined> {
-  let group: Uint8Array[] = [];
-  let gathered = 0;
-  for await (const chunk of pulled(body, signal)) {
-    group.push(chunk);
-    gathered += chunk.byteLength;
-    if (gathered < length && group.length < count) continue;
-    yield group;
-    [group, gathered] = [[], 0];
-  }
-  if (gathered > 0) yield group;
-}
-
 /** The chunks of `body`, each pulled when it is asked for, until the end or the abort. Closes `body` unless it ended. */
-async function* pulled(
+export async function* pulled(
   body: AsyncIterable<Uint8Array>,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const chunks = body[Symbol.asyncIterator]();
   let ended = false;
   try {
     while (true) {
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       const next = await unlessAborted(chunks.next(), signal);
       if (next.done === true) break;
       yield next.value;
@@ -132,8 +110,7 @@ function keepSpare(block: Buffer): void {
   if (alike.length < mostSpares) spares.push(block);
 }
 
-async function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
-  if (signal === undefined) return promise;
+async function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
   // Whoever loses the race must not become an unhandled rejection.
   promise.catch(() => undefined);
   const { promise: aborted, reject } = Promise.withResolvers<never>();
@@ -146,11 +123,11 @@ async function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSign
   }
 }
 
-async function close(chunks: AsyncIterator<Uint8Array>, signal: AbortSignal | undefined): Promise<void> {
+async function close(chunks: AsyncIterator<Uint8Array>, signal: AbortSignal): Promise<void> {
   const closed = Promise.resolve(chunks.return?.()).then(
     () => undefined,
     () => undefined,
   );
   // A body that hangs in `next` cannot be closed before it wakes: an aborted put does not wait for it.
-  if (signal?.aborted !== true) await closed;
+  if (!signal.aborted) await closed;
 }

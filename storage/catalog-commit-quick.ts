@@ -62,7 +62,7 @@ export async function commitQuickly(
     expected.length,
     JSON.stringify(told),
   ];
-  const count = await ask(knex, statement(columns), bindings, nameOf(columns));
+  const count = await ask(knex, statementFor(columns), bindings);
   if (count !== records.length) for (const key of series.keys()) memory.delete(key);
   return count === records.length;
 }
@@ -75,14 +75,16 @@ export async function commitQuickly(
 const codesOfRefusal = /^(22...|23...|40...|26000|42P05|08P01)$/;
 
 /** How many rows the statement has made; none when PostgreSQL has refused it. */
-async function ask(knex: Knex, sql: string, bindings: readonly Knex.RawBinding[], name: string): Promise<number> {
+async function ask(knex: Knex, { sql, name }: Statement, bindings: readonly unknown[]): Promise<number> {
   return undoneUnlessFinished(async (finished) => {
     const connection: unknown = await knex.client.acquireConnection();
     try {
       // From here on an answer that is lost leaves it open what was done.
       finished();
-      const query = knex.raw<{ readonly rows: readonly unknown[] }>(sql, bindings).options({ name });
-      return (await query.connection(connection)).rows.length;
+      // Not `raw`, which takes the whole text to pieces every time.
+      const query = { sql, bindings, options: { name } };
+      const { response }: Answered = await knex.client.query(connection, query);
+      return response.rows.length;
     } catch (error) {
       if (codesOfRefusal.test(codeOf(error))) return 0;
       throw error;
@@ -134,9 +136,30 @@ function hex(bytes: Buffer): string {
   return `\\x${bytes.toString("hex")}`;
 }
 
+/** What Knex makes of a query that its client is asked. */
+interface Answered {
+  readonly response: { readonly rows: readonly unknown[] };
+}
+
+/** As PostgreSQL takes it, with the name under which it is prepared. */
+interface Statement {
+  readonly sql: string;
+  readonly name: string;
+}
+
+/** One for each list of columns; there are as many as versions of the table of attributes in this process. */
+const statements = new Map<string, Statement>();
+
 /** The same statement is planned once a connection: that takes PostgreSQL longer than running it. */
-function nameOf(columns: string): string {
-  return `noctis-commit-${createHash("sha256").update(columns).digest("hex").slice(0, 16)}`;
+function statementFor(columns: string): Statement {
+  const known = statements.get(columns);
+  if (known) return known;
+  const name = `noctis-commit-${createHash("sha256").update(columns).digest("hex").slice(0, 16)}`;
+  let count = 0;
+  const sql = statement(columns).replaceAll("?", () => `$${(count += 1)}`);
+  const made = { sql, name };
+  statements.set(columns, made);
+  return made;
 }
 
 /**

@@ -21,14 +21,18 @@ export class HeaderMemory {
   #share: BudgetShare | undefined = budget.share();
   #taken = ordinary;
 
-  /** Resolves when the header may hold `bytes`, or has waited long enough. */
-  async growTo(bytes: number): Promise<void> {
-    if (bytes <= this.#taken || !this.#share) return;
+  /** Resolves when the header may hold `bytes`, or has waited long enough; undefined when it may at once. */
+  growTo(bytes: number): Promise<void> | undefined {
+    if (bytes <= this.#taken || !this.#share) return undefined;
     const more = bytes - this.#taken;
     this.#taken = bytes;
+    return this.#take(this.#share, more);
+  }
+
+  async #take(share: BudgetShare, bytes: number): Promise<void> {
     const done = new AbortController();
     const late = sleep(patience, "late", { signal: done.signal }).catch(() => undefined);
-    const first = await Promise.race([this.#share.take(more), late]);
+    const first = await Promise.race([share.take(bytes), late]);
     done.abort();
     if (first === "late") this.release();
   }

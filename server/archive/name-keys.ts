@@ -1,5 +1,6 @@
 /** Keys of person names for fuzzy matching (PS3.4 C.2.2.2.1.1): how names are stored for it, and how they are looked for. */
 import { doubleMetaphone } from "double-metaphone";
+import { LRUCache } from "lru-cache";
 import type { NameWord } from "../../storage/catalog-match.ts";
 
 /** Words of a component group that get keys: as many as a name of 500 characters has, which is the longest in a column. */
@@ -9,6 +10,11 @@ const longestWord = 64;
 
 /** Between words: delimiters of components and groups (PS3.5 6.2.1), and what people write for them. */
 const delimiters = /[\\^=\s,.;()/\-\u2010-\u2015\u3000\u30fb]+/u;
+
+/** Keys of the names that came last: every instance of a study has the same ones. */
+const lately = new LRUCache<string, readonly string[]>({ max: 500 });
+/** Characters of names whose keys are worth that: others are none. */
+const longestRemembered = 500;
 
 /** Letters that have no accent to be taken off. */
 const foldings: Readonly<Record<string, string>> = {
@@ -31,6 +37,16 @@ const foldings: Readonly<Record<string, string>> = {
  * written together.
  */
 export function nameKeys(tag: string, values: readonly unknown[]): readonly string[] {
+  if (values.length === 0) return [];
+  const named = `${tag}${JSON.stringify(values)}`;
+  const known = lately.get(named);
+  if (known) return known;
+  const keys = makeNameKeys(tag, values);
+  if (named.length <= longestRemembered) lately.set(named, keys);
+  return keys;
+}
+
+function makeNameKeys(tag: string, values: readonly unknown[]): readonly string[] {
   const keys = new Set<string>();
   for (const value of values) {
     for (const group of groupsOf(value)) {

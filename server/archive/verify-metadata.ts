@@ -19,16 +19,18 @@ export async function differsFromRow(
   const described = await integrity.describedAt(row.key);
   if (!described) return undefined;
   const reading = new Reading(objectBytes(blobs, row.key), describe);
+  let again: ReturnType<typeof describe>;
   try {
     for await (const chunk of reading.chunks()) {
       signal.throwIfAborted();
       await pace?.(chunk.byteLength);
     }
+    again = reading.described();
   } catch (error) {
     if (!(error instanceof ArchiveError) || error.answer.httpStatus >= 500) throw error;
     return difference(`cannot be described any more: ${error.message}`);
   }
-  const { identifiers, record } = reading.described();
+  const { identifiers, record } = again;
   const { instance } = record({ blobKey: row.key, byteLength: row.byteLength, sha256: row.sha256 });
   const differing = [
     ["StudyInstanceUID", identifiers.studyInstanceUid === described.studyInstanceUid],

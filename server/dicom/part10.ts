@@ -54,11 +54,12 @@ export class Part10Scan {
     this.#limits = limits;
   }
 
-  async push(chunk: Buffer): Promise<void> {
+  /** Reads the next bytes; a promise of it when they have to be inflated, which is to be waited for. */
+  push(chunk: Buffer): Promise<void> | undefined {
     if (this.#phase === "body") return this.#pushBody(chunk);
     this.#queue.push(chunk);
-    if (this.#queue.buffered < this.#retryAt) return;
-    await this.#advance(false);
+    if (this.#queue.buffered < this.#retryAt) return undefined;
+    return this.#advance(false);
   }
 
   async end(): Promise<ScannedFile> {
@@ -88,9 +89,9 @@ export class Part10Scan {
     return { meta: this.#meta, dataSet, dataSetOffset: this.#dataSetOffset, ...(transferSyntax && { transferSyntax }) };
   }
 
-  async #advance(atEnd: boolean): Promise<void> {
+  #advance(atEnd: boolean): Promise<void> | undefined {
     if (this.#phase === "start") this.#readStart(atEnd);
-    if (this.#phase === "meta") await this.#readMeta(atEnd);
+    return this.#phase === "meta" ? this.#readMeta(atEnd) : undefined;
   }
 
   #readStart(atEnd: boolean): void {
@@ -105,13 +106,13 @@ export class Part10Scan {
     this.#phase = "meta";
   }
 
-  async #readMeta(atEnd: boolean): Promise<void> {
+  #readMeta(atEnd: boolean): Promise<void> | undefined {
     const { buffered } = this.#queue;
     const view = this.#queue.peek(buffered) ?? Buffer.alloc(0);
     const read = readMeta(view.subarray(0, buffered), this.#metaAt, atEnd);
     if (!read) {
       this.#retryAt = buffered * 2;
-      return;
+      return undefined;
     }
     this.#meta = read.meta;
     this.#dataSetOffset = read.end;
@@ -120,12 +121,13 @@ export class Part10Scan {
     this.#phase = "body";
     this.#body = new ElementScan(this.#transferSyntax, read.end, this.#limits);
     if (this.#transferSyntax.deflated) this.#inflate = new Inflation(this.#body, this.#limits.inflatedLength);
-    await this.#pushBody(this.#queue.drain());
+    return this.#pushBody(this.#queue.drain());
   }
 
-  async #pushBody(chunk: Buffer): Promise<void> {
+  #pushBody(chunk: Buffer): Promise<void> | undefined {
     if (this.#inflate) return this.#inflate.push(chunk);
     this.#body?.push(chunk);
+    return undefined;
   }
 
   /** The declared transfer syntax, checked against the first bytes of the data set, which senders contradict. */

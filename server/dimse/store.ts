@@ -48,10 +48,23 @@ export function createStoreService({ archive, isRequestor = false }: StoreServic
   };
 }
 
-/** The file, whose header goes with the first bytes of the data set. */
-async function* withHeader(header: Buffer, dataSet: NonNullable<IncomingRequest["dataSet"]>): AsyncGenerator<Buffer> {
-  yield header;
-  yield* dataSet;
+/** The file: the header, and the data set behind it. No generator: every piece of every image passes here. */
+function withHeader(header: Buffer, dataSet: NonNullable<IncomingRequest["dataSet"]>): AsyncIterable<Buffer> {
+  return {
+    [Symbol.asyncIterator]: () => {
+      const pieces = dataSet[Symbol.asyncIterator]();
+      let left: Buffer | undefined = header;
+      return {
+        next: () => {
+          if (left === undefined) return pieces.next();
+          const value = left;
+          left = undefined;
+          return Promise.resolve({ done: false, value });
+        },
+        return: async (value: unknown) => (await pieces.return?.(value)) ?? { done: true, value },
+      };
+    },
+  };
 }
 
 function responseTo(outcome: StoreOutcome | NonPatientOutcome): ResponseFields {

@@ -135,6 +135,19 @@ export function blobContract(
       });
     }
 
+    for (const size of [1000, 8 * mebibyte + 1]) {
+      it(`keeps nothing of ${size} bytes whose metadata throw`, async () => {
+        const fault = new Error("they cannot be described");
+        const metadata = (): BlobMetadata => {
+          throw fault;
+        };
+        const known = await listed(blobs);
+        await assert.rejects(blobs.put(inChunks(randomBytes(size)), { metadata }), (error) => error === fault);
+        assert.deepEqual(await listed(blobs), known);
+        assert.equal(await blobs.removeLeftovers(new Date(Date.now() + 60_000)), 0);
+      });
+    }
+
     it("reads anew what was damaged and is put under its key again", async () => {
       const [damaged, right] = [randomBytes(1000), randomBytes(1000)];
       const key = await stored(blobs, damaged);
