@@ -61,9 +61,13 @@ export class InvokedRequests {
         this.#onSilence(new ArchiveError("peer-silent", "The peer did not respond to a request in time."));
       }),
     };
-    invoked.limit.start();
     this.#invoked.set(messageId, invoked);
     return this.#read(messageId, invoked);
+  }
+
+  /** The request has been sent: from now on the peer has its time, however long the data set took. */
+  sent(messageId: number): void {
+    this.#invoked.get(messageId)?.limit.start();
   }
 
   /** A request was not sent after all. */

@@ -142,6 +142,7 @@ export class RunningAssociation implements Association {
       this.#invoked.forget(messageId);
       throw error;
     }
+    this.#invoked.sent(messageId);
     yield* responses;
   }
 
