@@ -8,7 +8,7 @@ import { type Admission, createAdmission } from "./dimse/admission.ts";
 import { type AssociationTimeouts, type Connect, connect } from "./dimse/connect.ts";
 import { createDimseDoor, type DimseDoor, type TlsListening } from "./dimse/listener.ts";
 import { createSendToPeer } from "./dimse/send-to-peer.ts";
-import { clientOptions, type CurrentTls, openTls } from "./dimse/tls.ts";
+import { certificateEnd, clientOptions, type CurrentTls, openTls } from "./dimse/tls.ts";
 import { type CheckUser, createUserCheck, parseUsers } from "./dimse/user-identity.ts";
 import { ArchiveError } from "./errors.ts";
 import { cannotListen } from "./listen-faults.ts";
@@ -97,10 +97,17 @@ export interface DimsePorts {
   readonly tls: number | undefined;
 }
 
+/** In milliseconds. */
+const monthOfNotice = 31 * 24 * 3600_000;
+
 /** Lets the door listen where the settings say. @throws ArchiveError `cannot-listen` */
 export async function listenForDimse(door: DimseDoor, config: Config, log: Log): Promise<DimsePorts> {
   const { DIMSE_HOST: host, DIMSE_TLS_PORT: tlsPort, DIMSE_TLS_CLIENT_CERT: clientCertificates } = config;
   const current = tlsBy(config, log);
+  const end = current && certificateEnd(current);
+  if (end && end.getTime() < Date.now() + monthOfNotice) {
+    log.warn({ end }, "the certificate of DIMSE_TLS_CERT ends within a month, or has ended: make another in time");
+  }
   const listen = async (port: number, tls?: TlsListening) => {
     const bound = await door.listen(host, port, tls).catch((cause: unknown) => {
       throw cannotListen(host, port, cause);

@@ -124,6 +124,12 @@ function unusable(part: Part, reason: string, cause?: unknown): ArchiveError {
   return new ArchiveError("cannot-listen", `The file of ${settings[part]} cannot be used: ${reason}.`, { cause });
 }
 
+/** When the certificate that is in force ends; undefined when there is none. */
+export function certificateEnd(current: CurrentTls): Date | undefined {
+  const { cert } = current();
+  return typeof cert === "string" ? new X509Certificate(cert).validToDate : undefined;
+}
+
 /** What a client says, beside where it connects to; undefined `current`: it has nothing but what the system trusts. */
 export function clientOptions(current: CurrentTls | undefined, checksHost: boolean): ConnectionOptions {
   const files = current?.() ?? profile;

@@ -10,7 +10,7 @@ import { after, before, describe, it } from "node:test";
 import { connect as openSecure, type ConnectionOptions } from "node:tls";
 import { promisify } from "node:util";
 import { loadConfig } from "../../server/config.ts";
-import { openTls, type TlsFiles } from "../../server/dimse/tls.ts";
+import { certificateEnd, openTls, type TlsFiles } from "../../server/dimse/tls.ts";
 import { connectBy } from "../../server/open-dimse.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { startStorescp } from "../support/dcmtk.ts";
@@ -148,6 +148,14 @@ describe("DIMSE over TLS", requirement("openssl"), () => {
     faultOf({ ca: folder }, /DIMSE_TLS_CA cannot be used: the system says EISDIR/);
     const settings = { DIMSE_TLS_PORT: "0", ...tlsOf("server", "modality"), DIMSE_TLS_KEY: file("none") };
     await assert.rejects(startTestServer(settings), /DIMSE_TLS_KEY cannot be used/);
+  });
+
+  it("knows when its certificate ends", async () => {
+    const files = { key: file("server.key"), cert: file("server.cert") };
+    const end = certificateEnd(openTls({ files, onFault: silent.warn }));
+    const { stdout } = await run("openssl", ["x509", "-in", files.cert, "-noout", "-enddate"]);
+    assert.equal(end?.getTime(), Date.parse(stdout.replace("notAfter=", "")));
+    assert.equal(certificateEnd(openTls({ files: {}, onFault: silent.warn })), undefined);
   });
 
   it("stops while connections say nothing", async () => {
