@@ -95,6 +95,7 @@ async function respondAll(
     if (count % responsesPerTurn === 0) await setImmediate();
     if (signal.aborted) break;
   }
+  if (request.association.ended.aborted) return;
   await request.respond({ status: request.isCancelled() ? statuses.cancelled : statuses.success });
 }
 
