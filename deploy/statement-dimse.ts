@@ -2,7 +2,7 @@
 import { rejections } from "../server/dimse/admission.ts";
 import { isSupported, optionsOf } from "../server/dimse/extended-negotiation.ts";
 import { implementation } from "../server/dimse/implementation.ts";
-import { informationModels } from "../server/dimse/information-models.ts";
+import { patientRoot, studyRoot } from "../server/dimse/information-models.ts";
 import { rejectionReason } from "../server/dimse/reject-words.ts";
 import { serviceSopClasses, sopClassPolicies } from "../server/dimse/sop-class-policy.ts";
 import { nonPatientSopClasses, storageSopClasses } from "../server/dimse/storage-sop-classes.ts";
@@ -33,7 +33,7 @@ export function dimseTables(): readonly (readonly [name: string, markdown: strin
 /** What this application asks of others: what it is told to by jobs and commands. */
 const asUser = new Set([
   "1.2.840.10008.1.1",
-  ...Object.values(informationModels).flatMap(({ find, move, get }) => [find, move, get]),
+  ...[patientRoot, studyRoot].flatMap((model) => [model.findSopClassUid, model.moveSopClassUid, model.getSopClassUid]),
 ]);
 
 function serviceTable(): string {

@@ -112,7 +112,6 @@ export const errorTable = {
   "no-such-action": { ...processing, httpStatus: 501, dimseStatus: 0x0123, title: "The action is not supported" },
   "no-such-sop-instance": { ...notFound, title: "No such SOP instance" },
   "invalid-argument": { ...badRequest, dimseStatus: 0x0115, title: "The information of the request is malformed" },
-  "peer-refused": { ...processing, httpStatus: 502, title: "The peer refuses what it was sent" },
   "no-such-removal": { ...notFound, title: "No such removal" },
   held: { ...processing, httpStatus: 409, title: "A hold protects the study" },
   "no-such-hold": { ...notFound, title: "No such hold" },

@@ -6,13 +6,12 @@ import { greetDicomWeb, sendByStow } from "./archive/send-stow.ts";
 import type { SearchLevel } from "./archive/attributes.ts";
 import { priorities } from "./dimse/command.ts";
 import type { Connect, PeerAddress } from "./dimse/connect.ts";
-import type { Level } from "./dimse/information-models.ts";
+import type { QueryRetrieveLevel } from "./dimse/information-models.ts";
 import type { Requestor } from "./dimse/scu-association.ts";
 import { echo } from "./dimse/scu-echo.ts";
 import { find } from "./dimse/scu-find.ts";
-import { retrieve } from "./dimse/scu-retrieve.ts";
+import { presentIn, retrieve } from "./dimse/scu-retrieve.ts";
 import type { SendToPeer } from "./dimse/send-to-peer.ts";
-import { parseUid } from "./dicom/uid.ts";
 import { createStoreService } from "./dimse/store.ts";
 
 /** What is needed for it. */
@@ -25,7 +24,7 @@ export interface PeerWorkDependencies {
 }
 
 /** Query/Retrieve Level (0008,0052) of the levels of a search. */
-const levels: Readonly<Record<SearchLevel, Level>> = {
+const levels: Readonly<Record<SearchLevel, QueryRetrieveLevel>> = {
   patient: "PATIENT",
   study: "STUDY",
   series: "SERIES",
@@ -49,7 +48,7 @@ export function createPeerWork({ archive, connect, sendToPeer, aeTitle }: PeerWo
         by: method === "auto" ? undefined : method,
         store,
         ownAeTitle: peer.callingAeTitle ?? aeTitle,
-        present: (study) => presentIn(archive, study),
+        present: presentIn(archive),
         onProgress: onCounts,
         signal,
       }),
@@ -62,13 +61,4 @@ export function createPeerWork({ archive, connect, sendToPeer, aeTitle }: PeerWo
 
 function addressOf({ aeTitle, host, port, tls }: DimsePeer): PeerAddress {
   return { aeTitle, host, port, ...(tls && { tls: {} }) };
-}
-
-/** SOP Instance UIDs of the instances of a study that are in the archive. */
-async function presentIn({ select }: Pick<Archive, "select">, studyInstanceUid: string): Promise<ReadonlySet<string>> {
-  const present = new Set<string>();
-  for await (const { sopInstanceUid } of await select({ studyInstanceUids: [parseUid(studyInstanceUid)] })) {
-    present.add(sopInstanceUid);
-  }
-  return present;
 }

@@ -2,13 +2,14 @@
 import { parseArgs } from "node:util";
 import { entryOfKeyword, entryOfTag, type DictionaryEntry, tagHex } from "../dicom/dictionary.ts";
 import type { DicomJson, JsonValue } from "../dicom/json.ts";
-import { type Level, type ModelName, informationModels } from "../dimse/information-models.ts";
+import type { QueryRetrieveLevel } from "../dimse/information-models.ts";
+import { type ModelName, models } from "../dimse/scu-find.ts";
 import { parsePeerWord } from "./peer-word.ts";
 
 export interface FindArguments {
   readonly peer: string;
   readonly model: ModelName;
-  readonly level: Level;
+  readonly level: QueryRetrieveLevel;
   readonly isRelational: boolean;
   readonly keys: DicomJson;
   /** Tags of the attributes that are shown, in order. */
@@ -22,7 +23,7 @@ export interface FindArguments {
 const levelWords = { patient: "PATIENT", study: "STUDY", series: "SERIES", instance: "IMAGE" } as const;
 
 /** What is asked for and shown at each level. */
-const returned: Readonly<Record<Level, readonly string[]>> = {
+const returned: Readonly<Record<QueryRetrieveLevel, readonly string[]>> = {
   PATIENT: ["PatientID", "PatientName", "PatientBirthDate", "PatientSex"],
   STUDY: [
     "StudyDate",
@@ -98,7 +99,7 @@ function isLevelWord(word: string): word is keyof typeof levelWords {
 }
 
 function isModelName(word: string): word is ModelName {
-  return Object.hasOwn(informationModels, word);
+  return Object.hasOwn(models, word);
 }
 
 function uniqueKeys(values: {

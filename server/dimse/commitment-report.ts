@@ -8,6 +8,8 @@ import type { AcceptedContext, Association } from "./association.ts";
 import { commandFields } from "./command.ts";
 import type { Connect } from "./connect.ts";
 import { encodeIdentifier } from "./identifier.ts";
+import { peerFault, plainSyntaxes } from "./scu-association.ts";
+import { statusKind } from "./status-words.ts";
 
 /** Storage Commitment Push Model SOP Class, and its Well-known SOP Instance (PS3.4 J.3.5). */
 export const storageCommitment = {
@@ -18,12 +20,9 @@ export const storageCommitment = {
 /** Event Type ID (PS3.4 Table J.3-2). */
 const eventTypes = { success: 1, failuresExist: 2 } as const;
 
-/** Every receiver has implicit VR little endian (PS3.5 10.1). */
-const transferSyntaxUids = ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"];
-
-/** Statuses by which a report is taken: success, and warnings (PS3.7 10.1.1.1.8, C). */
+/** Statuses by which a report is taken (PS3.7 10.1.1.1.8). */
 function isTaken(status: number | undefined): boolean {
-  return status === 0 || status === 0x0001 || status === 0x0107 || status === 0x0116 || (status ?? 0) >> 12 === 0xb;
+  return status !== undefined && ["success", "warning"].includes(statusKind(status));
 }
 
 /** The Event Information of a report (PS3.4 Table J.3-2). */
@@ -39,7 +38,7 @@ export function eventInformation({ transactionUid, requestedAeTitle, result }: C
 
 /**
  * Tells a report on an association that stands.
- * @throws ArchiveError `peer-refused` when the peer answers a failure; and whatever ends the association
+ * @throws ArchiveError `peer-failed` when the peer answers a failure; and whatever ends the association
  */
 export async function reportOn(
   association: Association,
@@ -56,9 +55,7 @@ export async function reportOn(
   for await (const { command: response } of association.invoke({ context, command, dataSet })) {
     const { status, errorComment } = response;
     if (isTaken(status)) return;
-    const comment = errorComment === undefined || errorComment === "" ? "" : ` (${errorComment})`;
-    const hex = (status ?? 0xffff).toString(16).toUpperCase().padStart(4, "0");
-    throw new ArchiveError("peer-refused", `The peer answers the report by status ${hex}H${comment}.`);
+    throw peerFault("N-EVENT-REPORT", status, errorComment);
   }
 }
 
@@ -79,7 +76,7 @@ export function createReportSender(peers: Pick<Peers, "findByAeTitle">, connect:
       { aeTitle, host, port, ...(tls && { tls: {} }) },
       {
         callingAeTitle,
-        contexts: [{ abstractSyntaxUid: sopClassUid, transferSyntaxUids }],
+        contexts: [{ abstractSyntaxUid: sopClassUid, transferSyntaxUids: plainSyntaxes }],
         // The one who reports is the SCP, although it opens the association (PS3.7 D.3.3.4).
         roles: [{ sopClassUid, scuRole: false, scpRole: true }],
         ...(signal && { signal }),
@@ -93,7 +90,7 @@ export function createReportSender(peers: Pick<Peers, "findByAeTitle">, connect:
     try {
       await reportOn(association, context, report);
     } catch (error) {
-      if (error instanceof ArchiveError && error.code === "peer-refused") await association.release();
+      if (error instanceof ArchiveError && error.code === "peer-failed") await association.release();
       else await association.abort();
       throw error;
     }

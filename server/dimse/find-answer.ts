@@ -1,6 +1,6 @@
 /** Identifiers of C-FIND responses (PS3.4 C.4.1.1.3.2): what was asked for, with what was found of it. */
 import { type DicomJson, isItem, type JsonAttribute } from "../dicom/json.ts";
-import { type QueryRetrieveLevel, queryRetrieveLevel } from "./query-levels.ts";
+import { type QueryRetrieveLevel, queryRetrieveLevel } from "./information-models.ts";
 
 const retrieveAeTitle = "00080054";
 const instanceAvailability = "00080056";

@@ -8,13 +8,8 @@ import type { IncomingRequest, ResponseFields, Service } from "./association.ts"
 import { extendedNegotiationOf } from "./extended-negotiation.ts";
 import { findAnswer } from "./find-answer.ts";
 import { encodeIdentifier, gatherIdentifier, type ReadIdentifier, readIdentifier } from "./identifier.ts";
-import {
-  informationModels,
-  levelOf,
-  type QueryRetrieveLevel,
-  queryRetrieveLevels,
-  requireUniqueKeys,
-} from "./query-levels.ts";
+import { informationModels, type QueryRetrieveLevel } from "./information-models.ts";
+import { levelOf, requireUniqueKeys, searchLevels } from "./query-levels.ts";
 import { statuses } from "./status.ts";
 import { untilAborted } from "./until-aborted.ts";
 
@@ -39,7 +34,7 @@ export function createFind({ archive, aeTitle }: FindDependencies): Service {
       const asked = await readRequest(request);
       const { json } = asked;
       const level = admittedLevel(request, json);
-      const query = await archive.queryIdentifier(queryRetrieveLevels[level].search, json, rulesOf(request));
+      const query = await archive.queryIdentifier(searchLevels[level], json, rulesOf(request));
       // Warnings are of keys that are not supported (PS3.4 C.4.1.1.4).
       const status = query.warnings.length === 0 ? statuses.pending : statuses.pendingWithWarning;
       const answers = untilAborted(archive.searchAll(query), request.signal);

@@ -4,29 +4,22 @@ import { tagLabel } from "../dicom/dictionary.ts";
 import type { DicomJson } from "../dicom/json.ts";
 import { isUid, type Uid } from "../dicom/uid.ts";
 import { ArchiveError } from "../errors.ts";
+import {
+  type InformationModel,
+  informationModels,
+  queryRetrieveLevel,
+  type QueryRetrieveLevel,
+  uniqueKeys,
+} from "./information-models.ts";
 
-/** Levels of the information models, the highest first (PS3.4 C.6), with their unique keys. */
-const uniqueKeys = { PATIENT: "00100020", STUDY: "0020000D", SERIES: "0020000E", IMAGE: "00080018" } as const;
+/** The levels of each SOP class: of C-MOVE, and of C-GET. */
+export const moveLevels = levelsBy(({ moveSopClassUid }) => moveSopClassUid);
+export const getLevels = levelsBy(({ getSopClassUid }) => getSopClassUid);
 
-type RetrieveLevel = keyof typeof uniqueKeys;
+function levelsBy(uidOf: (model: InformationModel) => string): ReadonlyMap<string, readonly QueryRetrieveLevel[]> {
+  return new Map(informationModels.map((model) => [uidOf(model), model.levels]));
+}
 
-const studyRoot: readonly RetrieveLevel[] = ["STUDY", "SERIES", "IMAGE"];
-const patientStudyOnly: readonly RetrieveLevel[] = ["PATIENT", "STUDY"];
-const patientRoot: readonly RetrieveLevel[] = ["PATIENT", "STUDY", "SERIES", "IMAGE"];
-
-/** The levels of each SOP class (PS3.4 C.6.1 to C.6.3): of C-MOVE, and of C-GET. */
-export const moveLevels: ReadonlyMap<string, readonly RetrieveLevel[]> = new Map([
-  ["1.2.840.10008.5.1.4.1.2.1.2", patientRoot],
-  ["1.2.840.10008.5.1.4.1.2.2.2", studyRoot],
-  ["1.2.840.10008.5.1.4.1.2.3.2", patientStudyOnly],
-]);
-export const getLevels: ReadonlyMap<string, readonly RetrieveLevel[]> = new Map([
-  ["1.2.840.10008.5.1.4.1.2.1.3", patientRoot],
-  ["1.2.840.10008.5.1.4.1.2.2.3", studyRoot],
-  ["1.2.840.10008.5.1.4.1.2.3.3", patientStudyOnly],
-]);
-
-const queryRetrieveLevel = "00080052";
 const issuerOfPatientId = "00100021";
 
 /**
@@ -38,12 +31,12 @@ const issuerOfPatientId = "00100021";
  */
 export function readSelection(
   identifier: DicomJson,
-  levels: readonly RetrieveLevel[],
+  levels: readonly QueryRetrieveLevel[],
   isRelational: boolean,
 ): Selection {
   const level = levelOf(identifier, levels);
   const above = levels.slice(0, levels.indexOf(level));
-  const keys = new Map<RetrieveLevel, readonly string[]>([[level, valuesOf(identifier, uniqueKeys[level])]]);
+  const keys = new Map<QueryRetrieveLevel, readonly string[]>([[level, valuesOf(identifier, uniqueKeys[level])]]);
   for (const higher of above) {
     const values = valuesOf(identifier, uniqueKeys[higher]);
     if (values.length > 1) throw mismatch(`${label(higher)} has more than one value at level ${level}.`);
@@ -64,7 +57,7 @@ export function readSelection(
   };
 }
 
-function levelOf(identifier: DicomJson, levels: readonly RetrieveLevel[]): RetrieveLevel {
+function levelOf(identifier: DicomJson, levels: readonly QueryRetrieveLevel[]): QueryRetrieveLevel {
   const [value] = valuesOf(identifier, queryRetrieveLevel);
   const level = levels.find((one) => one === value);
   if (level) return level;
@@ -77,14 +70,17 @@ function valuesOf(identifier: DicomJson, tag: string): readonly string[] {
   return values.flatMap((value) => (typeof value === "string" && value !== "" ? [value] : []));
 }
 
-function uidsOf(keys: ReadonlyMap<RetrieveLevel, readonly string[]>, level: RetrieveLevel): readonly Uid[] | undefined {
+function uidsOf(
+  keys: ReadonlyMap<QueryRetrieveLevel, readonly string[]>,
+  level: QueryRetrieveLevel,
+): readonly Uid[] | undefined {
   return keys.get(level)?.map((text) => {
     if (isUid(text)) return text;
     throw mismatch(`${label(level)} has a value that is not a UID.`);
   });
 }
 
-function label(level: RetrieveLevel): string {
+function label(level: QueryRetrieveLevel): string {
   return tagLabel(Number.parseInt(uniqueKeys[level], 16));
 }
 

@@ -6,13 +6,18 @@ import type { AcceptedContext, Association, IncomingMessage } from "./associatio
 import { commandFields, priorities } from "./command.ts";
 import type { PeerAddress } from "./connect.ts";
 import { decodeIdentifier, encodeIdentifier, gatherIdentifier } from "./identifier.ts";
-import { informationModels, type Level, type ModelName } from "./information-models.ts";
+import { patientRoot, queryRetrieveLevel, type QueryRetrieveLevel, studyRoot } from "./information-models.ts";
 import { contextFor, open, peerFault, plainSyntaxes, type Requestor } from "./scu-association.ts";
 import { isPending, statuses } from "./status.ts";
 
+/** The models by the words of the command line. */
+export const models = { patient: patientRoot, study: studyRoot } as const;
+
+export type ModelName = keyof typeof models;
+
 /** What to look for. */
 export interface FindRequest {
-  readonly level: Level;
+  readonly level: QueryRetrieveLevel;
   /** Attributes to match, and, empty, to return. Query/Retrieve Level (0008,0052) is put in. */
   readonly keys: DicomJson;
   /** Values of Specific Character Set (0008,0005) in which the keys are written; by default as few as they need. */
@@ -65,7 +70,7 @@ export async function openFind(
   peer: PeerAddress,
   { model, isRelational = false, signal }: FindOptions,
 ): Promise<FindSession> {
-  const { find: sopClassUid, name } = informationModels[model];
+  const { findSopClassUid: sopClassUid, name } = models[model];
   const association = await open(requestor, peer, {
     contexts: [{ abstractSyntaxUid: sopClassUid, transferSyntaxUids: plainSyntaxes }],
     ...(isRelational && {
@@ -88,7 +93,7 @@ async function* findOn(
   { level, keys, characterSet }: FindRequest,
 ): AsyncGenerator<DicomJson, void, void> {
   const messageId = association.nextMessageId();
-  const identifier = { ...keys, "00080052": { vr: "CS", Value: [level] } };
+  const identifier = { ...keys, [queryRetrieveLevel]: { vr: "CS", Value: [level] } };
   const command = {
     commandField: commandFields.cFindRequest,
     messageId,

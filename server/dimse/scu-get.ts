@@ -4,7 +4,7 @@ import type { Service } from "./association.ts";
 import { commandFields } from "./command.ts";
 import type { PeerAddress } from "./connect.ts";
 import { planGetting, type WantedKind } from "./getting-plan.ts";
-import { informationModels } from "./information-models.ts";
+import { patientRoot, studyRoot } from "./information-models.ts";
 import { contextFor, open, plainSyntaxes, released, type Requestor } from "./scu-association.ts";
 import { statusKind } from "./status-words.ts";
 import {
@@ -42,7 +42,7 @@ export async function get(
   peer: PeerAddress,
   { target, store, kinds, ...options }: GetRequest,
 ): Promise<GetResult> {
-  const { get: sopClassUid, name } = informationModels[target.studyInstanceUid === undefined ? "patient" : "study"];
+  const { getSopClassUid: sopClassUid, name } = target.studyInstanceUid === undefined ? patientRoot : studyRoot;
   const notStored: NotStored[] = [];
   let stored = 0;
   const note = (sopInstanceUid = "", status: number, comment: string | undefined) => {

@@ -2,7 +2,7 @@
 import type { DicomJson } from "../dicom/json.ts";
 import { ArchiveError } from "../errors.ts";
 import type { PeerAddress } from "./connect.ts";
-import { type Level, levels } from "./information-models.ts";
+import { patientRoot, type QueryRetrieveLevel, uniqueKeys } from "./information-models.ts";
 import type { Requestor } from "./scu-association.ts";
 import { type FindSession, openFind } from "./scu-find.ts";
 import { levelOf, type RetrieveTarget } from "./sub-operations.ts";
@@ -20,12 +20,11 @@ export interface PeerInstance {
   readonly modality: string | undefined;
 }
 
-/** The unique key of each level (PS3.4 C.6.1.1, C.6.2.1). */
-const uniqueKeys = { PATIENT: "00100020", STUDY: "0020000D", SERIES: "0020000E", IMAGE: "00080018" } as const;
-
 const sopClassUid = "00080016";
 const availableTransferSyntaxUid = "00083002";
 const modality = "00080060";
+
+const { levels } = patientRoot;
 
 /** More than one retrieval brings: a peer that answers more goes wrong. */
 const most = 1_000_000;
@@ -65,7 +64,12 @@ function keysOf({ patientId, studyInstanceUid, seriesInstanceUid, sopInstanceUid
 }
 
 /** What is below the entity of `keys`, which is at `level`. */
-async function below(session: FindSession, keys: Keys, level: Level, of?: string): Promise<PeerInstance[]> {
+async function below(
+  session: FindSession,
+  keys: Keys,
+  level: QueryRetrieveLevel,
+  of?: string,
+): Promise<PeerInstance[]> {
   const next = level === "IMAGE" ? "IMAGE" : (levels[levels.indexOf(level) + 1] ?? "IMAGE");
   const found: DicomJson[] = [];
   for await (const match of session.find({ level: next, keys: wanted(keys, next) })) {
@@ -82,7 +86,7 @@ async function below(session: FindSession, keys: Keys, level: Level, of?: string
   return instances;
 }
 
-function wanted(keys: Keys, level: Level): DicomJson {
+function wanted(keys: Keys, level: QueryRetrieveLevel): DicomJson {
   const asked: DicomJson = { [uniqueKeys[level]]: { vr: "UI" } };
   if (level === "SERIES") asked[modality] = { vr: "CS" };
   if (level === "IMAGE") {

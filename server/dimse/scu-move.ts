@@ -1,7 +1,7 @@
 /** Has a peer send instances to an application that it knows: C-MOVE as SCU (PS3.4 C.4.2, PS3.7 9.1.4). */
 import { commandFields } from "./command.ts";
 import type { PeerAddress } from "./connect.ts";
-import { informationModels } from "./information-models.ts";
+import { patientRoot, studyRoot } from "./information-models.ts";
 import { contextFor, open, plainSyntaxes, released, type Requestor } from "./scu-association.ts";
 import {
   performSubOperations,
@@ -22,7 +22,7 @@ export async function move(
   peer: PeerAddress,
   { target, destination, ...options }: MoveRequest,
 ): Promise<SubOperationsResult> {
-  const { move: sopClassUid, name } = informationModels[target.studyInstanceUid === undefined ? "patient" : "study"];
+  const { moveSopClassUid: sopClassUid, name } = target.studyInstanceUid === undefined ? patientRoot : studyRoot;
   options.signal?.throwIfAborted();
   const association = await open(requestor, peer, {
     contexts: [{ abstractSyntaxUid: sopClassUid, transferSyntaxUids: plainSyntaxes }],

@@ -8,7 +8,7 @@ import type { Connect } from "./connect.ts";
 import type { DimseLog } from "./dimse-log.ts";
 import { echo } from "./echo.ts";
 import { createFind } from "./find.ts";
-import { informationModels } from "./query-levels.ts";
+import { informationModels } from "./information-models.ts";
 import { createGet } from "./get.ts";
 import { createMove } from "./move.ts";
 import { getLevels, moveLevels } from "./retrieve-identifier.ts";

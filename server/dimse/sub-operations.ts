@@ -4,7 +4,7 @@ import { type ArchiveError, toArchiveError } from "../errors.ts";
 import type { AcceptedContext, Association, IncomingMessage } from "./association.ts";
 import { type Command, priorities } from "./command.ts";
 import { decodeIdentifier, encodeIdentifier, gatherIdentifier } from "./identifier.ts";
-import type { Level } from "./information-models.ts";
+import { type QueryRetrieveLevel, queryRetrieveLevel, uniqueKeys } from "./information-models.ts";
 import { statusKind } from "./status-words.ts";
 
 /** Sub-operations of a request, as the peer counts them; undefined what it has not said. */
@@ -47,7 +47,7 @@ export interface SubOperationsOptions {
 const cancelTime = 15_000;
 
 /** The level of a target (PS3.4 C.4.2.2.1): that of its lowest unique key. */
-export function levelOf({ studyInstanceUid, seriesInstanceUid, sopInstanceUid }: RetrieveTarget): Level {
+export function levelOf({ studyInstanceUid, seriesInstanceUid, sopInstanceUid }: RetrieveTarget): QueryRetrieveLevel {
   if (sopInstanceUid !== undefined) return "IMAGE";
   if (seriesInstanceUid !== undefined) return "SERIES";
   return studyInstanceUid === undefined ? "PATIENT" : "STUDY";
@@ -103,11 +103,11 @@ export async function performSubOperations(
 function identifierOf(target: RetrieveTarget) {
   const { patientId, studyInstanceUid, seriesInstanceUid, sopInstanceUid } = target;
   return {
-    "00080052": { vr: "CS", Value: [levelOf(target)] },
-    ...(sopInstanceUid !== undefined && { "00080018": { vr: "UI", Value: [sopInstanceUid] } }),
-    ...(patientId !== undefined && { "00100020": { vr: "LO", Value: [patientId] } }),
-    ...(studyInstanceUid !== undefined && { "0020000D": { vr: "UI", Value: [studyInstanceUid] } }),
-    ...(seriesInstanceUid !== undefined && { "0020000E": { vr: "UI", Value: [seriesInstanceUid] } }),
+    [queryRetrieveLevel]: { vr: "CS", Value: [levelOf(target)] },
+    ...(sopInstanceUid !== undefined && { [uniqueKeys.IMAGE]: { vr: "UI", Value: [sopInstanceUid] } }),
+    ...(patientId !== undefined && { [uniqueKeys.PATIENT]: { vr: "LO", Value: [patientId] } }),
+    ...(studyInstanceUid !== undefined && { [uniqueKeys.STUDY]: { vr: "UI", Value: [studyInstanceUid] } }),
+    ...(seriesInstanceUid !== undefined && { [uniqueKeys.SERIES]: { vr: "UI", Value: [seriesInstanceUid] } }),
   };
 }
 

@@ -259,7 +259,7 @@ describe("storage commitment by DIMSE", () => {
     assert.equal((await ask(association, requestOf(transactionUid, reference(first.sopInstanceUid)))).status, 0);
     await association.release();
     while ((await owed())[0]?.failures < 1) await sleep(20);
-    assert.match((await owed())[0].fault, /0110H/);
+    assert.match((await owed())[0].fault, /N-EVENT-REPORT with 0110: processing failure/);
     status = 0;
     await server.knex("commitment_report").update({ next_attempt_at: server.knex.fn.now() });
     await settled(transactionUid);

@@ -9,7 +9,7 @@ import type { IncomingRequest, Service } from "../../server/dimse/association.ts
 import { commandFields, priorities } from "../../server/dimse/command.ts";
 import { connect, type PeerAddress } from "../../server/dimse/connect.ts";
 import { encodeIdentifier } from "../../server/dimse/identifier.ts";
-import { informationModels } from "../../server/dimse/information-models.ts";
+import { studyRoot } from "../../server/dimse/information-models.ts";
 import { echo } from "../../server/dimse/scu-echo.ts";
 import { find } from "../../server/dimse/scu-find.ts";
 import { get } from "../../server/dimse/scu-get.ts";
@@ -19,7 +19,7 @@ import { isComplete } from "../../server/dimse/sub-operations.ts";
 import { type ScriptedService, startScp } from "../support/dimse-scp.ts";
 
 const requestor = { connect, callingAeTitle: "NOCTIS" };
-const { find: findUid, move: moveUid, get: getUid } = informationModels.study;
+const { findSopClassUid: findUid, moveSopClassUid: moveUid, getSopClassUid: getUid } = studyRoot;
 const secondaryCapture = "1.2.840.10008.5.1.4.1.1.7";
 const target = { studyInstanceUid: "1.2.3" };
 
