@@ -15,6 +15,7 @@ import { type Catalog, createCatalog } from "../../storage/catalog.ts";
 import type { Knex } from "knex";
 import { openFileBlobs } from "../../storage/blobs-file.ts";
 import type { Blobs } from "../../storage/blobs.ts";
+import type { ForwardingDefinition } from "../../storage/catalog-forwarding.ts";
 import { connectDatabase } from "../../storage/database.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { catalogRecord } from "../support/records.ts";
@@ -416,6 +417,36 @@ describe("jobs with peers", () => {
     assert.equal(most, 2);
     assert.deepEqual(order.slice(0, 2).sort(), ["1.9.3", "1.9.4"]);
     assert.deepEqual(order.slice(2).sort(), ["1.9.1", "1.9.2"]);
+  });
+
+  it("of a rule of forwarding wait while it is disabled", async () => {
+    const to = await peer("PAUSED");
+    await stored("1.13", 1);
+    const rule: ForwardingDefinition = {
+      name: "paused",
+      match: "PatientID=P",
+      origins: null,
+      sendingAeTitles: null,
+      exceptSendingAeTitles: null,
+      receivingAeTitles: null,
+      destination: to,
+      priority: "medium",
+      quietSeconds: 0,
+      retrySeconds: 60,
+      enabled: true,
+    };
+    await catalog.forwarding.add(rule, (await catalog.changes.last()) - 1);
+    const [due] = await catalog.forwarding.due(Number.MAX_SAFE_INTEGER);
+    assert.ok(due);
+    const done = await catalog.forwarding.step(due, { conditions: [], limit: 10 });
+    assert.deepEqual(done, { changes: 1, instances: 1 });
+    await catalog.forwarding.change("paused", { ...rule, enabled: false });
+    const take = () =>
+      catalog.jobs.take({ holder: crypto.randomUUID(), kinds: ["send"], perPeer: 2, leaseSeconds: 60 });
+    assert.equal(await take(), undefined);
+    await catalog.forwarding.change("paused", rule);
+    assert.equal((await take())?.peer, to);
+    await catalog.forwarding.remove("paused");
   });
 
   it("are forgotten some days after they ended, and not before", async () => {
