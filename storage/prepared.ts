@@ -16,7 +16,8 @@ const names = new Map<string, string>();
  */
 const refusal = /^(0A000|26000|42P05|08P01)$/;
 
-let isRefused = false;
+/** Pools behind which statements do not stay prepared. */
+const refused = new WeakSet<Knex>();
 
 /**
  * The rows of `sql`.
@@ -24,13 +25,13 @@ let isRefused = false;
  */
 export async function run<Row>(knex: Knex, sql: Sql, prepared = false): Promise<readonly Row[]> {
   const query = () => knex.raw<{ readonly rows: readonly Row[] }>(sql.text, boundValues(sql));
-  const name = prepared && !isRefused ? nameOf(sql.text) : undefined;
+  const name = prepared && !refused.has(knex) ? nameOf(sql.text) : undefined;
   if (name === undefined) return (await query()).rows;
   try {
     return (await query().options({ name })).rows;
   } catch (error) {
     if (!refusal.test(codeOf(error))) throw error;
-    isRefused = true;
+    refused.add(knex);
     return (await query()).rows;
   }
 }
