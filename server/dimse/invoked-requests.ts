@@ -70,6 +70,11 @@ export class InvokedRequests {
     this.#invoked.get(messageId)?.limit.start();
   }
 
+  /** The peer has its time anew: it waited for this side, as in a C-GET, whose instances it sends as requests. */
+  restart(): void {
+    for (const { limit } of this.#invoked.values()) limit.restart();
+  }
+
   /** A request was not sent after all. */
   forget(messageId: number): void {
     this.#invoked.get(messageId)?.limit.stop();

@@ -81,7 +81,12 @@ export class RunningAssociation implements Association {
     this.#assembler = new MessageAssembler(this.contexts, (message) => this.#onMessage(message), resume);
     const peer = side === "requestor" ? accept : request;
     this.#writer = new MessageWriter(socket, peer.userInformation.maximumLength);
-    this.#invoked = new InvokedRequests(timeouts.dimse, ({ message }) => upperLayer.abort(message, "timeout"), resume);
+    const onSilence = ({ message }: Error) => {
+      // In a C-GET the peer sends requests before it responds: while one is performed, it is the peer who waits.
+      if (this.#dispatch.size > 0) this.#invoked.restart();
+      else upperLayer.abort(message, "timeout");
+    };
+    this.#invoked = new InvokedRequests(timeouts.dimse, onSilence, resume);
     this.#dispatch = new Dispatch({
       association: this,
       send: (message) => {
@@ -92,6 +97,7 @@ export class RunningAssociation implements Association {
       onFault: (error, command) => onFault(error, command, this),
       onRoom: () => {
         this.onProgress();
+        this.#invoked.restart();
         resume();
       },
     });

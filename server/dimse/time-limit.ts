@@ -19,6 +19,11 @@ export class TimeLimit {
     else this.#timer = setTimeout(() => this.#onTimer(), this.#milliseconds);
   }
 
+  /** The time begins anew, if it runs. */
+  restart(): void {
+    if (this.#timer) this.start();
+  }
+
   stop(): void {
     this.#starts += 1;
     clearTimeout(this.#timer);

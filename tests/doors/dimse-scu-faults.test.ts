@@ -229,6 +229,25 @@ describe("as SCU, with peers that fail", () => {
     assert.deepEqual([result.stored, result.status, result.fault?.code], [2, undefined, "association-aborted"]);
   });
 
+  it("lets a C-GET take as long as its instances do", async (t) => {
+    const peer = await peerWith(
+      t,
+      getter(async (request) => {
+        // No pending response in between, as they are optional.
+        for (const uid of [newUid(), newUid()]) assert.equal(await sendTo(request, uid), 0);
+        await request.respond({ status: 0, numberOfCompletedSuboperations: 2 });
+      }),
+    );
+    const slow: Service = async ({ respond }) => {
+      await sleep(2500);
+      await respond({ status: 0 });
+    };
+    const patient = { ...requestor, timeouts: { dimse: 1000 } };
+    const kinds = [{ sopClassUid: secondaryCapture, transferSyntaxUids: [] }];
+    const result = await get(patient, peer, { target, store: slow, kinds });
+    assert.deepEqual([result.fault, result.status, result.stored], [undefined, 0, 2]);
+  });
+
   it("names what does not come, though the peer says that all went well", async (t) => {
     const series = newUid();
     const uids = [newUid(), newUid(), newUid()];
