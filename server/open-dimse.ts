@@ -7,7 +7,7 @@ import { parseAcceptRule } from "./dimse/accept-rules.ts";
 import { type Admission, createAdmission } from "./dimse/admission.ts";
 import { type AssociationTimeouts, type Connect, connect } from "./dimse/connect.ts";
 import { createDimseDoor, type DimseDoor, type TlsListening } from "./dimse/listener.ts";
-import { createSendToPeer } from "./dimse/send-to-peer.ts";
+import { createSendToPeer, type SendToPeer } from "./dimse/send-to-peer.ts";
 import { certificateEnd, clientOptions, type CurrentTls, openTls } from "./dimse/tls.ts";
 import { type CheckUser, createUserCheck, parseUsers } from "./dimse/user-identity.ts";
 import { ArchiveError } from "./errors.ts";
@@ -28,6 +28,21 @@ export function connectBy(config: Config, log: Pick<Log, "warn">): Connect {
   };
 }
 
+/** How this server reaches peers, for both the door and the work in the background: what is bounded is so together. */
+export interface Outgoing {
+  readonly connect: Connect;
+  readonly sendToPeer: SendToPeer;
+}
+
+/** Makes it. @throws ArchiveError `cannot-listen` when a file for TLS cannot be used */
+export function outgoingBy(config: Config, log: Pick<Log, "warn">): Outgoing {
+  const connectToPeer = connectBy(config, log);
+  return {
+    connect: connectToPeer,
+    sendToPeer: createSendToPeer({ connect: connectToPeer, aeTitle: config.DIMSE_AE_TITLE }),
+  };
+}
+
 /** Undefined when the settings name no file for TLS. */
 function tlsBy(config: Config, log: Pick<Log, "warn">): CurrentTls | undefined {
   const { DIMSE_TLS_KEY: key, DIMSE_TLS_CERT: cert, DIMSE_TLS_CA: ca } = config;
@@ -43,9 +58,8 @@ export async function makeDimseDoor(
   archive: Archive,
   config: Config,
   log: Log,
-  activity: Activity,
+  { outgoing, activity }: { readonly outgoing: Outgoing; readonly activity: Activity },
 ): Promise<DimseDoor> {
-  const connectToPeer = connectBy(config, log);
   return createDimseDoor({
     archive,
     log,
@@ -55,8 +69,7 @@ export async function makeDimseDoor(
     maximumLength: config.DIMSE_MAX_PDU,
     maximumAssociations: config.MAX_ASSOCIATIONS,
     timeouts: timeoutsOf(config),
-    connect: connectToPeer,
-    sendToPeer: createSendToPeer({ connect: connectToPeer, aeTitle: config.DIMSE_AE_TITLE }),
+    ...outgoing,
     beginActivity: () => activity.begin(),
   });
 }

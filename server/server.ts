@@ -9,7 +9,6 @@ import type { Archive } from "./archive/archive.ts";
 import { type BackgroundTask, startBackground } from "./background.ts";
 import type { Config } from "./config.ts";
 import { createReportSender } from "./dimse/commitment-report.ts";
-import { createSendToPeer } from "./dimse/send-to-peer.ts";
 import { createWebDoor } from "./http/app.ts";
 import { createListener } from "./http/listener.ts";
 import { dicomWebRoot } from "./http/routes.ts";
@@ -17,7 +16,7 @@ import { createViewer } from "./http/viewer.ts";
 import type { Log } from "./log.ts";
 import { openArchive } from "./open-archive.ts";
 import { cannotListen } from "./listen-faults.ts";
-import { connectBy, listenForDimse, makeDimseDoor } from "./open-dimse.ts";
+import { listenForDimse, makeDimseDoor, type Outgoing, outgoingBy } from "./open-dimse.ts";
 import { createPeerWork } from "./peer-work.ts";
 
 export interface RunningServer {
@@ -56,8 +55,9 @@ async function open(config: Config, log: Log, opened: Closing[]): Promise<Omit<R
   if (await archive.integrity.isCatalogLost()) {
     log.error({}, `the database is new, but the object store holds instances: ${lostCatalog}`);
   }
-  const activity = new Activity();
-  const background = startBackground(backgroundTasks(archive, config, log, activity), withLock, log);
+  const shared = { outgoing: outgoingBy(config, log), activity: new Activity() };
+  const { activity } = shared;
+  const background = startBackground(backgroundTasks(archive, config, log, shared), withLock, log);
   opened.push(() => background.stop(config.STOP_TIMEOUT));
   if (!readManifest(viewerBuildFolder)) log.warn({}, "the viewer is not installed; install it with: npm run viewer");
   const viewer = createViewer({ buildFolder: viewerBuildFolder, appConfig: makeAppConfig({ dicomWebRoot }) });
@@ -73,12 +73,18 @@ async function open(config: Config, log: Log, opened: Closing[]): Promise<Omit<R
     if (isWork(request.url)) response.once("close", activity.begin());
     void handle(request, response);
   };
-  const dimse = await openDimse(archive, config, log, activity, opened);
+  const dimse = await openDimse(archive, config, log, shared, opened);
   return { url: await listen(handleCounted, config, opened), dimsePort: dimse.plain, dimseTlsPort: dimse.tls };
 }
 
-async function openDimse(archive: Archive, config: Config, log: Log, activity: Activity, opened: Closing[]) {
-  const door = await makeDimseDoor(archive, config, log, activity);
+/** What doors and background have in common. */
+interface Shared {
+  readonly outgoing: Outgoing;
+  readonly activity: Activity;
+}
+
+async function openDimse(archive: Archive, config: Config, log: Log, shared: Shared, opened: Closing[]) {
+  const door = await makeDimseDoor(archive, config, log, shared);
   opened.push(() => door.stop(config.STOP_TIMEOUT));
   return listenForDimse(door, config, log);
 }
@@ -92,13 +98,15 @@ function isWork(target = ""): boolean {
 }
 
 /** What is done when nobody asks. */
-function backgroundTasks(archive: Archive, config: Config, log: Log, activity: Activity): readonly BackgroundTask[] {
+function backgroundTasks(
+  archive: Archive,
+  config: Config,
+  log: Log,
+  { outgoing, activity }: Shared,
+): readonly BackgroundTask[] {
   const { queryTags } = archive;
-  const connect = connectBy(config, log);
-  const { DIMSE_AE_TITLE: aeTitle } = config;
-  const sendToPeer = createSendToPeer({ connect, aeTitle });
-  const peerWork = createPeerWork({ archive, connect, sendToPeer, aeTitle });
-  const sendReport = createReportSender(archive.peers, connect);
+  const peerWork = createPeerWork({ archive, ...outgoing, aeTitle: config.DIMSE_AE_TITLE });
+  const sendReport = createReportSender(archive.peers, outgoing.connect);
   return [
     { name: "commitments", everySeconds: 30, run: () => archive.finishAbandonedCommitments() },
     // Each peer is told under a lock of its own.
