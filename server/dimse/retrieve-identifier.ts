@@ -1,9 +1,9 @@
 /** Reads what a C-MOVE or C-GET asks for: the unique keys of its level and of those above it (PS3.4 C.4.2, C.4.3). */
+import { keywordOf } from "../archive/attribute-name.ts";
+import { IdentifierFault } from "../archive/query-identifier.ts";
 import type { Selection } from "../archive/selection.ts";
-import { tagLabel } from "../dicom/dictionary.ts";
 import type { DicomJson } from "../dicom/json.ts";
 import { isUid, type Uid } from "../dicom/uid.ts";
-import { ArchiveError } from "../errors.ts";
 import {
   type InformationModel,
   informationModels,
@@ -27,7 +27,7 @@ const issuerOfPatientId = "00100021";
  * be left out in a relational retrieval (PS3.4 C.4.2.2.1, C.4.2.3.1). Issuer of Patient ID is met when it is given.
  * @param levels those of the SOP class
  * @param isRelational whether that was negotiated (PS3.4 C.5.2.1)
- * @throws ArchiveError `identifier-mismatch`, naming the element
+ * @throws IdentifierFault naming the element
  */
 export function readSelection(
   identifier: DicomJson,
@@ -39,13 +39,13 @@ export function readSelection(
   const keys = new Map<QueryRetrieveLevel, readonly string[]>([[level, valuesOf(identifier, uniqueKeys[level])]]);
   for (const higher of above) {
     const values = valuesOf(identifier, uniqueKeys[higher]);
-    if (values.length > 1) throw mismatch(`${label(higher)} has more than one value at level ${level}.`);
-    if (values.length === 0 && !isRelational) throw mismatch(`${label(higher)} is missing at level ${level}.`);
+    if (values.length > 1) throw mismatch(higher, `has more than one value at level ${level}`);
+    if (values.length === 0 && !isRelational) throw mismatch(higher, `is missing at level ${level}`);
     if (values.length > 0) keys.set(higher, values);
   }
-  if (keys.get(level)?.length === 0) throw mismatch(`${label(level)} is missing.`);
+  if (keys.get(level)?.length === 0) throw mismatch(level, "is missing");
   const patients = keys.get("PATIENT") ?? [];
-  if (patients.length > 1) throw mismatch(`${label("PATIENT")} has more than one value.`);
+  if (patients.length > 1) throw mismatch("PATIENT", "has more than one value");
   const [patientId] = patients;
   const [issuer] = patientId === undefined ? [] : valuesOf(identifier, issuerOfPatientId);
   return {
@@ -61,7 +61,7 @@ function levelOf(identifier: DicomJson, levels: readonly QueryRetrieveLevel[]): 
   const [value] = valuesOf(identifier, queryRetrieveLevel);
   const level = levels.find((one) => one === value);
   if (level) return level;
-  throw mismatch(`Query/Retrieve Level (0008,0052) is none of ${levels.join(", ")}.`);
+  throw new IdentifierFault(`QueryRetrieveLevel is none of ${levels.join(", ")}.`, [queryRetrieveLevel]);
 }
 
 /** The values that are there; empty ones ask for nothing. */
@@ -76,14 +76,11 @@ function uidsOf(
 ): readonly Uid[] | undefined {
   return keys.get(level)?.map((text) => {
     if (isUid(text)) return text;
-    throw mismatch(`${label(level)} has a value that is not a UID.`);
+    throw mismatch(level, "has a value that is not a UID");
   });
 }
 
-function label(level: QueryRetrieveLevel): string {
-  return tagLabel(Number.parseInt(uniqueKeys[level], 16));
-}
-
-function mismatch(message: string): ArchiveError {
-  return new ArchiveError("identifier-mismatch", message);
+function mismatch(level: QueryRetrieveLevel, fault: string): IdentifierFault {
+  const tag = uniqueKeys[level];
+  return new IdentifierFault(`${keywordOf(tag)} ${fault}.`, [tag]);
 }

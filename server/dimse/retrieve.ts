@@ -1,6 +1,7 @@
 /** What C-MOVE and C-GET have in common: the instances asked for, pending responses while they are sent, and the last one. */
 import type { Archive } from "../archive/archive.ts";
-import type { SelectedInstances } from "../archive/selection.ts";
+import { IdentifierFault } from "../archive/query-identifier.ts";
+import type { SelectedInstances, Selection } from "../archive/selection.ts";
 import { ArchiveError, type ErrorCode } from "../errors.ts";
 import type { IncomingRequest } from "./association.ts";
 import { extendedNegotiationOf } from "./extended-negotiation.ts";
@@ -24,28 +25,33 @@ const leastPause = 100;
 /** While nothing else is to be said, the requestor hears so often that the work goes on (milliseconds). */
 const mostPause = 10_000;
 
-/**
- * The instances that a request asks for; undefined when it has been answered, as they cannot be found out.
- * @throws ArchiveError `identifier-mismatch`
- */
+/** The instances that a request asks for; undefined when it has been answered, as they cannot be found out. */
 export async function selectRequested(
   request: IncomingRequest,
   archive: Pick<Archive, "select">,
   levelsBySopClass: typeof getLevels,
 ): Promise<SelectedInstances | undefined> {
-  const { context, dataSet, association } = request;
-  const levels = levelsBySopClass.get(context.abstractSyntaxUid) ?? [];
-  if (!dataSet) throw new ArchiveError("identifier-mismatch", "The request has no identifier.");
-  const identifier = decodeIdentifier(await gatherIdentifier(dataSet), context.transferSyntaxUid);
-  const agreed = extendedNegotiationOf(association, "retrieve", context.abstractSyntaxUid);
-  const selection = readSelection(identifier, levels, agreed.has("relationalRetrieval"));
   try {
-    return await archive.select(selection);
+    return await archive.select(await requestedBy(request, levelsBySopClass));
   } catch (error) {
     if (!(error instanceof ArchiveError)) throw error;
-    await request.respond({ status: retrieveStatuses.cannotCount, errorComment: error.message });
+    const { message: errorComment, answer } = error;
+    const isMismatch = error.code === "identifier-mismatch";
+    const offendingElements = error instanceof IdentifierFault ? error.offendingElements : [];
+    const status = isMismatch ? answer.dimseStatus : retrieveStatuses.cannotCount;
+    await request.respond({ status, errorComment, offendingElements });
     return undefined;
   }
+}
+
+/** @throws ArchiveError `identifier-mismatch` */
+async function requestedBy(request: IncomingRequest, levelsBySopClass: typeof getLevels): Promise<Selection> {
+  const { context, dataSet, association } = request;
+  if (!dataSet) throw new IdentifierFault("The request has no identifier.", []);
+  const identifier = decodeIdentifier(await gatherIdentifier(dataSet), context.transferSyntaxUid);
+  const agreed = extendedNegotiationOf(association, "retrieve", context.abstractSyntaxUid);
+  const levels = levelsBySopClass.get(context.abstractSyntaxUid) ?? [];
+  return readSelection(identifier, levels, agreed.has("relationalRetrieval"));
 }
 
 /** Answers `request` while `outcomes` come, and at their end; logs what failed. `receiver` is for the log. */

@@ -164,6 +164,7 @@ describe("C-GET", () => {
     const { final } = await retrieve(server, { keys: image, takes: everything });
     assert.equal(final.status, 0xa900);
     assert.match(final.errorComment ?? "", /StudyInstanceUID/);
+    assert.deepEqual(final.offendingElements, ["0020000D"]);
     const relational = await retrieve(server, { keys: image, takes: everything, relational: true });
     assert.deepEqual([relational.final.status, [...relational.stored.keys()]], [0, [uidOf("big")]]);
   });
