@@ -33,6 +33,8 @@ export interface Search {
   readonly metadata: boolean;
   /** Also give the values of these query tags. */
   readonly tagFields: readonly TagField[];
+  /** Cancels the statement under way. */
+  readonly signal?: AbortSignal;
 }
 
 /** One match: the DICOM JSON of its level and of those above, and what is counted. */
@@ -113,9 +115,9 @@ async function* pages(
 async function firstPage(knex: Knex, search: Search, size: number): Promise<readonly FoundRow[]> {
   const [likely, all] = firstPageSqls(search, size);
   const prepared = isLookUp(search);
-  const page = await databaseError(() => run<FoundRow>(knex, likely, prepared));
+  const page = await databaseError(() => run<FoundRow>(knex, likely, { prepared, signal: search.signal }));
   if (page.length > size || !all) return page;
-  return databaseError(() => run<FoundRow>(knex, all, prepared));
+  return databaseError(() => run<FoundRow>(knex, all, { prepared, signal: search.signal }));
 }
 
 /** Of the `most` matches behind `position`: the ids, and where the last one stands when there are more. */
@@ -129,6 +131,7 @@ async function idsBehind(
     run<{ readonly ids: number[]; readonly last: Position | null; readonly count: number }>(
       knex,
       idsBehindSql(search, position, most),
+      { signal: search.signal },
     ),
   );
   return { ids: row?.ids ?? [], last: (row && row.count > most && row.last) || undefined };
@@ -136,7 +139,7 @@ async function idsBehind(
 
 /** Matches that have gone in the meantime are left out. */
 async function rowsOfIds(knex: Knex, search: Search, ids: readonly number[]): Promise<readonly SearchRow[]> {
-  return databaseError(() => run<SearchRow>(knex, rowsOfIdsSql(search, ids)));
+  return databaseError(() => run<SearchRow>(knex, rowsOfIdsSql(search, ids), { signal: search.signal }));
 }
 
 async function countMatches(knex: Knex, search: Search): Promise<number> {

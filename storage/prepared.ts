@@ -19,20 +19,44 @@ const refusal = /^(0A000|26000|42P05|08P01)$/;
 /** Pools behind which statements do not stay prepared. */
 const refused = new WeakSet<Knex>();
 
-/**
- * The rows of `sql`.
- * @param prepared whether it is one of a few forms that come again and again
- */
-export async function run<Row>(knex: Knex, sql: Sql, prepared = false): Promise<readonly Row[]> {
-  const query = () => knex.raw<{ readonly rows: readonly Row[] }>(sql.text, boundValues(sql));
-  const name = prepared && !refused.has(knex) ? nameOf(sql.text) : undefined;
-  if (name === undefined) return (await query()).rows;
+export interface RunOptions {
+  /** Whether the statement is one of a few forms that come again and again. */
+  readonly prepared?: boolean;
+  /** Cancels it, at PostgreSQL as well. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The rows of `sql`. */
+export async function run<Row>(knex: Knex, sql: Sql, options: RunOptions = {}): Promise<readonly Row[]> {
+  const name = options.prepared && !refused.has(knex) ? nameOf(sql.text) : undefined;
   try {
-    return (await query().options({ name })).rows;
+    return await ask<Row>(knex, sql, name, options.signal);
   } catch (error) {
-    if (!refusal.test(codeOf(error))) throw error;
+    if (name === undefined || !refusal.test(codeOf(error))) throw error;
     refused.add(knex);
-    return (await query()).rows;
+    return ask<Row>(knex, sql, undefined, options.signal);
+  }
+}
+
+async function ask<Row>(knex: Knex, sql: Sql, name?: string, signal?: AbortSignal): Promise<readonly Row[]> {
+  const raw = knex.raw<{ readonly rows: readonly Row[] }>(sql.text, boundValues(sql));
+  const query = name === undefined ? raw : raw.options({ name });
+  if (!signal) return (await query).rows;
+  const connection: unknown = await knex.client.acquireConnection();
+  let cancelled: Promise<unknown> | undefined;
+  const cancel = () => {
+    cancelled = knex.client.cancelQuery(connection);
+    cancelled?.catch(() => undefined);
+  };
+  signal.addEventListener("abort", cancel, { once: true });
+  try {
+    signal.throwIfAborted();
+    return (await query.connection(connection)).rows;
+  } finally {
+    signal.removeEventListener("abort", cancel);
+    // What comes next on the connection is not to be cancelled in its place.
+    await cancelled?.catch(() => undefined);
+    await knex.client.releaseConnection(connection);
   }
 }
 

@@ -67,8 +67,8 @@ export interface Archive {
   queryIdentifier(level: SearchLevel, identifier: DicomJson, rules: IdentifierRules): Promise<Query>;
   /** The matches of a query, newest study first. */
   search(query: Query, urlOf: UrlOf): Promise<SearchAnswers>;
-  /** All of them, however many, as they are pulled. */
-  searchAll(query: Query): AsyncIterable<SearchAnswer>;
+  /** All of them, however many, as they are pulled; `signal` cancels what the database is at. */
+  searchAll(query: Query, signal?: AbortSignal): AsyncIterable<SearchAnswer>;
 
   /** The instances of a study, a series, or one, with their stored bytes. */
   instances(uids: ResourceUids): Promise<RetrievedInstances>;
@@ -223,7 +223,7 @@ export function createArchive(options: ArchiveOptions): Archive {
     queryIdentifier: (level, identifier, rules) =>
       readIdentifier(level, identifier, rules, (request) => tagged({ level }, request)),
     search: (query, urlOf) => search(catalog, query, urlOf),
-    searchAll: (query) => searchAll(catalog, query, (path) => path),
+    searchAll: (query, signal) => searchAll(catalog, query, (path) => path, signal),
     ...retrieve,
     select: createSelect(blobs, catalog.selection),
     fileSet: createFileSet(retrieve),

@@ -49,18 +49,21 @@ export async function search(catalog: Catalog, query: Query, urlOf: (path: strin
  * Every match of `query`, in its order, whatever its limit, which says how many are looked up at a time: what comes or
  * goes meanwhile is there or not, and nothing is repeated.
  * @param urlOf makes a URL of a path below the DICOMweb root
+ * @param signal cancels what the database is at
  */
 export async function* searchAll(
   catalog: Catalog,
   query: Query,
   urlOf: (path: string) => string,
+  signal?: AbortSignal,
 ): AsyncGenerator<SearchAnswer, void, undefined> {
-  let next = query.search;
+  const whole = signal ? { ...query.search, signal } : query.search;
+  let next = whole;
   for (;;) {
     const { pages, last, asOf } = await catalog.search(next);
     yield* answersOf(pages, query, urlOf);
     if (!last) return;
-    next = { ...query.search, offset: 0, behind: last, ...(asOf !== undefined && { asOf }) };
+    next = { ...whole, offset: 0, behind: last, ...(asOf !== undefined && { asOf }) };
   }
 }
 

@@ -37,7 +37,7 @@ export function createFind({ archive, aeTitle }: FindDependencies): Service {
       const query = await archive.queryIdentifier(searchLevels[level], json, rulesOf(request));
       // Warnings are of keys that are not supported (PS3.4 C.4.1.1.4).
       const status = query.warnings.length === 0 ? statuses.pending : statuses.pendingWithWarning;
-      const answers = untilAborted(archive.searchAll(query), request.signal);
+      const answers = untilAborted(archive.searchAll(query, request.signal), request.signal);
       await respondAll(request, asked, answers, (found) => findAnswer(json, found, level, aeTitle), status);
     } catch (error) {
       if (request.association.ended.aborted) return;

@@ -46,4 +46,19 @@ describe("prepared look-ups", () => {
     assert.deepEqual(await find({ StudyInstanceUID: "1.4" }), ["1.4"]);
     assert.deepEqual(await prepared(), []);
   });
+
+  it("are cancelled at PostgreSQL, and the connection goes on", async () => {
+    const { knex } = database;
+    const { search } = parseQuery({ level: "study" }, [["AccessionNumber", "A5"]]);
+    const controller = new AbortController();
+    await knex.transaction(async (trx) => {
+      await trx.raw("lock table study in access exclusive mode");
+      const searched = createCatalog(knex).search({ ...search, signal: controller.signal });
+      const waiting = "select 1 from pg_locks where not granted and relation = 'study'::regclass";
+      while ((await trx.raw<{ rows: unknown[] }>(waiting)).rows.length === 0);
+      controller.abort();
+      await assert.rejects(searched);
+    });
+    assert.deepEqual(await find({ AccessionNumber: "A5" }), ["1.5"]);
+  });
 });
