@@ -4,6 +4,9 @@ import { changeChecks } from "./checks/changes.ts";
 import { clientChecks } from "./checks/clients.ts";
 import { conditionalChecks } from "./checks/conditional.ts";
 import { dimseAssociationChecks } from "./checks/dimse-association.ts";
+import { dimsePeerChecks } from "./checks/dimse-peers.ts";
+import { dimseQueryChecks } from "./checks/dimse-query.ts";
+import { dimseRetrieveChecks } from "./checks/dimse-retrieve.ts";
 import { dimseStoreChecks } from "./checks/dimse-store.ts";
 import { extraChecks } from "./checks/extras.ts";
 import { jsonModelChecks } from "./checks/json-model.ts";
@@ -47,6 +50,9 @@ export const checkFiles: readonly Checks[] = [
   clientChecks,
   dimseAssociationChecks,
   dimseStoreChecks,
+  dimseQueryChecks,
+  dimseRetrieveChecks,
+  dimsePeerChecks,
 ];
 
 export const allChecks: Checks = Object.assign({}, ...checkFiles);

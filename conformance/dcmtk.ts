@@ -11,7 +11,7 @@ import { Skipped } from "./expect.ts";
 const run = promisify(execFile);
 
 /** Without it DCMTK waits 40 ms for each acknowledgement. */
-const environment = { ...process.env, TCP_NODELAY: "1" };
+export const environment = { ...process.env, TCP_NODELAY: "1" };
 
 /** How a program ended, and what it printed. */
 export interface Ended {
@@ -56,7 +56,7 @@ export async function withFiles<Result>(
 }
 
 /** Throws Skipped when it is not there. */
-function pathOf(program: string): string {
+export function pathOf(program: string): string {
   const folders = [...(process.env["PATH"] ?? "").split(path.delimiter), "/usr/bin", "/usr/sbin"];
   const found = folders.map((folder) => path.join(folder, program)).find((file) => existsSync(file));
   if (found === undefined) throw new Skipped(`${program} is not installed.`);

@@ -87,6 +87,7 @@ async function main(url: string): Promise<number> {
     if (chapterOf(outcome.line) !== chapter) console.log(`\n${(chapter = chapterOf(outcome.line))}`);
     console.log(outcomeLine(outcome));
   });
+  await session.close();
   const left = given.keep ? 0 : await session.cleanUp();
   closeConnections();
   console.log(`\n${totals(outcomes)}\n`);

@@ -38,6 +38,8 @@ export class Session {
   readonly run: Run;
   readonly fixtures: Fixtures;
   readonly #paths = new Set<string>();
+  readonly #programs = new Map<string, Promise<unknown>>();
+  readonly #closings: (() => Promise<unknown>)[] = [];
   #faults = new Map<string, string>();
 
   constructor(target: Target, seed: string) {
@@ -140,8 +142,27 @@ export class Session {
     return new URL(uri, this.target.url + path).href;
   }
 
+  /** What several checks use, such as a program that listens: made by the first, ended by `close`. */
+  shared<Program>(name: string, start: () => Promise<Program>): Promise<Program>;
+  shared(name: string, start: () => Promise<unknown>): Promise<unknown> {
+    const known = this.#programs.get(name) ?? start();
+    this.#programs.set(name, known);
+    return known;
+  }
+
+  /** Calls `end` when the run is over. */
+  atEnd(end: () => Promise<unknown>): void {
+    this.#closings.push(end);
+  }
+
+  /** Ends what checks have started, last first. */
+  async close(): Promise<void> {
+    for (let end = this.#closings.pop(); end; end = this.#closings.pop()) await end();
+  }
+
   /** Removes what the run has stored, where the server deletes; gives the number of resources that stay. */
   async cleanUp(): Promise<number> {
+    await this.close();
     let left = 0;
     for (const path of this.#paths) {
       const { status } = await this.request(path, { method: "DELETE" });

@@ -122,7 +122,7 @@ export const dimseStoreChecks: Checks = {
     const { photo, lossless } = session.fixtures;
     const again = ({ dataSet, transferSyntaxUid }: Instance, name: string) => {
       const { StudyInstanceUID: _study, SeriesInstanceUID: _series, SOPInstanceUID: _instance, ...rest } = dataSet;
-      return session.run.scratch(name, rest, transferSyntaxUid);
+      return session.run.scratch(name, { ...rest, ...session.run.scratchAttributes(name) }, transferSyntaxUid);
     };
     const [jpeg, rle] = [again(photo, "storescu jpeg"), again(lossless, "storescu rle")];
     await storescu(session, [jpeg], "-xy");

@@ -20,6 +20,8 @@ export const field = {
   completed: 0x1021,
   failed: 0x1022,
   warnings: 0x1023,
+  moveOriginator: 0x1030,
+  moveOriginatorMessageId: 0x1031,
 } as const;
 
 /** Command Field (0000,0100) of requests; a response has 0x8000 more. */

@@ -11,6 +11,8 @@ export interface ReceivedInstance {
   readonly sopInstanceUid: string;
   readonly transferSyntaxUid: string;
   readonly dataSet: Buffer;
+  /** The command set that it came with. */
+  readonly command: Command;
 }
 
 export interface Receiver {
@@ -79,6 +81,7 @@ async function serve(connection: Connection, received: ReceivedInstance[]): Prom
       sopInstanceUid: String(command[field.affectedSopInstance]),
       transferSyntaxUid: syntaxes.get(contextId) ?? "",
       dataSet,
+      command,
     });
     const answer = writeCommand(storeResponse(command));
     for (const one of dataPdus(contextId, true, answer, maximumLength || 16_384)) await connection.write(one);

@@ -255,6 +255,7 @@ function instanceOf({ command, dataSet = Buffer.alloc(0) }: Message, transferSyn
     sopInstanceUid: String(command[field.affectedSopInstance]),
     transferSyntaxUid,
     dataSet,
+    command,
   };
 }
 

@@ -19,12 +19,14 @@ const dcmtkTools = [
   "dcm2xml",
   "dcmdump",
   "dcmftest",
+  "dcmqrscp",
   "echoscu",
   "findscu",
   "getscu",
   "movescu",
   "storescp",
   "storescu",
+  "termscu",
 ];
 
 const orthancDicomWebPlugin = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so";

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import http from "node:http";
+import net from "node:net";
 import path from "node:path";
 import { before, describe, it } from "node:test";
 import { allChecks, checkFiles } from "../../conformance/checks.ts";
@@ -58,12 +59,26 @@ describe("the conformance matrix", () => {
     await once(server, "listening");
     const address = server.address();
     const origin = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
-    t.after(() => {
+    const dimseServer = net.createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
+    await once(dimseServer, "listening");
+    const dimseAddress = dimseServer.address();
+    const port = typeof dimseAddress === "object" ? (dimseAddress?.port ?? 0) : 0;
+    const dimse = { aeTitle: "MUTE", host: "127.0.0.1", port };
+    const target = {
+      url: `${origin}/dicom-web`,
+      wadoUrl: `${origin}/wado`,
+      apiUrl: `${origin}/api`,
+      dimse,
+      headers: {},
+    };
+    const session = new Session(target, "mute");
+    t.after(async () => {
+      await session.close();
       closeConnections();
       server.close();
+      dimseServer.close();
     });
-    const target = { url: `${origin}/dicom-web`, wadoUrl: `${origin}/wado`, apiUrl: `${origin}/api`, headers: {} };
-    const outcomes = await runLines(new Session(target, "mute"), matrix);
+    const outcomes = await runLines(session, matrix);
     const passed = outcomes.filter(({ result }) => result === "pass");
     assert.deepEqual(
       passed.map(({ line }) => line.id),
