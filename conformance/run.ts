@@ -2,7 +2,6 @@
 import { writeFile as writeText } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { parseArgs } from "node:util";
-import type { DimseTarget } from "./dimse/association.ts";
 import { closeConnections } from "./http.ts";
 import {
   type Expected,
@@ -15,6 +14,7 @@ import {
 } from "./matrix.ts";
 import { byChapter, chapterOf, outcomeLine, totals } from "./report.ts";
 import { Session } from "./session.ts";
+import { parseDimseTarget } from "./target.ts";
 import { improvements, type Outcome, regressions, runLines } from "./suite.ts";
 
 const usage = `Runs the conformance matrix against a DICOMweb server (PS3.18), and its DIMSE application (PS3.4, PS3.7, PS3.8).
@@ -65,7 +65,7 @@ async function main(url: string): Promise<number> {
     url,
     wadoUrl: given.wado ?? `${origin}/wado`,
     apiUrl: given.api ?? `${origin}/api`,
-    dimse: dimseTarget(given.dimse),
+    dimse: given.dimse === undefined ? undefined : parseDimseTarget(given.dimse),
     headers: headers(),
   };
   const pattern = new RegExp(given.only);
@@ -128,14 +128,6 @@ function updated(before: Expected, outcomes: readonly Outcome[], ids: ReadonlySe
 
 function plain({ line, result, why }: Outcome) {
   return { ...line, result, why };
-}
-
-/** Throws RangeError when it is not AE@HOST:PORT. */
-function dimseTarget(text: string | undefined): DimseTarget | undefined {
-  if (text === undefined) return undefined;
-  const [, aeTitle, host, port] = /^([^@]+)@(.+):(\d+)$/.exec(text) ?? [];
-  if (aeTitle === undefined || host === undefined) throw new RangeError("--dimse takes AE@HOST:PORT.");
-  return { aeTitle, host, port: Number(port) };
 }
 
 function headers(): Record<string, string> {
