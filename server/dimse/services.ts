@@ -1,5 +1,6 @@
 /** THE list of services: which requests are performed, of which SOP classes, and by what. */
 import type { Archive } from "../archive/archive.ts";
+import { ArchiveError } from "../errors.ts";
 import type { Service } from "./association.ts";
 import { commandFields } from "./command.ts";
 import { createCommitmentService } from "./commitment.ts";
@@ -13,6 +14,7 @@ import { createGet } from "./get.ts";
 import { createMove } from "./move.ts";
 import { getLevels, moveLevels } from "./retrieve-identifier.ts";
 import type { SendToPeer } from "./send-to-peer.ts";
+import { serviceSopClasses } from "./sop-class-policy.ts";
 import { createStoreService } from "./store.ts";
 
 /** What services need. */
@@ -81,22 +83,24 @@ export function listServices(dependencies: ServiceDependencies): readonly Servic
   ];
 }
 
-/** The services by Command Field, for the dispatch. Several of one field are told apart by the abstract syntax. */
+/**
+ * The services by Command Field, for the dispatch. Each performs what comes in a context of its own SOP classes and
+ * nothing else, since rights are those of contexts: who may only C-ECHO has none in which C-STORE is performed.
+ */
 export function servicesByCommandField(entries: readonly ServiceEntry[]): ReadonlyMap<number, Service> {
   const services = new Map<number, Service>();
   for (const [commandField, some] of Map.groupBy(entries, (entry) => entry.commandField)) {
-    const [only] = some;
-    if (only && some.length === 1) services.set(commandField, only.perform);
-    else services.set(commandField, (request) => chosen(some, request.context.abstractSyntaxUid)(request));
+    services.set(commandField, async (request) => {
+      const entry = some.find((one) => isOf(one, request.context.abstractSyntaxUid));
+      if (!entry) throw new ArchiveError("sop-class-not-supported", "The operation is not one of the SOP class.");
+      await entry.perform(request);
+    });
   }
   return services;
 }
 
-function chosen(entries: readonly ServiceEntry[], abstractSyntaxUid: string): Service {
-  const entry =
-    entries.find(({ sopClassUids }) => sopClassUids !== "storage" && sopClassUids.includes(abstractSyntaxUid)) ??
-    entries.find(({ sopClassUids }) => sopClassUids === "storage") ??
-    entries[0];
-  if (!entry) throw new TypeError("a service was asked for that is not in the list");
-  return entry.perform;
+function isOf({ sopClassUids }: ServiceEntry, abstractSyntaxUid: string): boolean {
+  return sopClassUids === "storage"
+    ? !serviceSopClasses.has(abstractSyntaxUid)
+    : sopClassUids.includes(abstractSyntaxUid);
 }

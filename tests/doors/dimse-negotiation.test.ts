@@ -16,6 +16,8 @@ import { serviceSopClasses } from "../../server/dimse/sop-class-policy.ts";
 import { nonPatientSopClasses, storageSopClasses } from "../../server/dimse/storage-sop-classes.ts";
 import { userLine } from "../../server/dimse/user-identity.ts";
 import { syntaxUid } from "../support/dicom-writer.ts";
+import { sendInstance } from "../support/dimse-store.ts";
+import { instanceFile } from "../support/instances.ts";
 import { requirement } from "../support/require.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
@@ -166,6 +168,20 @@ describe("associations", () => {
     assert.deepEqual(await resultsOf("CT1"), [0, 3, 0]);
     assert.deepEqual(await resultsOf("WS1"), [1, 3, 0]);
     assert.deepEqual(await resultsOf("AUDIT"), [1, 3, 0]);
+  });
+
+  it("have operations performed in contexts of their own SOP classes alone", async () => {
+    const contexts = [{ abstractSyntaxUid: verification, transferSyntaxUids: [explicitLittle] }];
+    const association = await associate(closed, "NOCTIS", { callingAeTitle: "AUDIT", contexts });
+    const [context] = association.contexts.values();
+    assert.ok(context);
+    const { bytes, sopInstanceUid } = instanceFile({ SOPClassUID: ct });
+    // Behind preamble, prefix and file meta information, which begins with its length.
+    const dataSet = bytes.subarray(144 + bytes.readUInt32LE(140));
+    const response = await sendInstance({ association, context }, { sopClassUid: ct, sopInstanceUid, dataSet });
+    assert.equal(response.status, 0x0122);
+    assert.deepEqual(await closed.knex("instance").pluck("sop_instance_uid"), []);
+    await association.release();
   });
 
   it("are told to come again when there are too many, and come then", async () => {
