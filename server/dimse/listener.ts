@@ -58,6 +58,10 @@ export interface TlsListening {
 /** Connections without an association: when there are more, the one that has said nothing for longest is closed. */
 const mostWaiting = 1024;
 
+/** An A-ASSOCIATE-RQ of which so much has come is not a usual one; all of them together may hold so many bytes. */
+const unusualRequest = 128 * 1024;
+const mostHeld = 64 * 1024 * 1024;
+
 /** Makes the door; it listens nowhere yet. */
 export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
   const { log, maximumAssociations, timeouts } = options;
@@ -93,7 +97,7 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
       if (association) log.info(endOf(association, state, how, error), "an association ended");
       else {
         // A connection that said nothing is how load balancers look whether a port is open.
-        const level = how === "connection lost" && !state.request ? "debug" : "warn";
+        const level = how === "connection lost" && !state.request && state.why === undefined ? "debug" : "warn";
         log[level]({ remoteAddress, ...titlesOf(state.request), how }, `no association: ${why}`);
       }
     };
@@ -105,6 +109,15 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
             log.warn({ remoteAddress, err: error }, "an association could not be answered");
             upperLayer.abort("This server met an error that it did not expect.");
           });
+        },
+        onRequestInPart: () => {
+          if (upperLayer.heldBytes <= unusualRequest) return;
+          let held = 0;
+          for (const { heldBytes } of waiting) held += heldBytes;
+          if (held <= mostHeld) return;
+          state.why = "there are too many long requests for associations that are not whole";
+          waiting.delete(upperLayer);
+          upperLayer.destroy();
         },
         onFragment: (fragment) => state.association?.onFragment(fragment),
         onRelease: () => state.association?.onRelease(),

@@ -77,6 +77,11 @@ export class PduReader {
     return this.#stage !== pduHeader || this.#gatheredLength > 0;
   }
 
+  /** Memory that a control PDU takes of which a part has come, in bytes. */
+  get heldBytes(): number {
+    return this.#gathered.length;
+  }
+
   /** Takes bytes that have come. They belong to the reader from then on. */
   push(chunk: Buffer): void {
     if (this.#fault || chunk.length === 0) return;

@@ -6,6 +6,8 @@ import type { AssociateAccept, AssociateRequest, DataFragment } from "./pdu.ts";
 export interface UpperLayerUser {
   /** A-ASSOCIATE indication: to be answered by `accept` or `reject`. */
   onRequest?(pdu: AssociateRequest): void;
+  /** A part of an A-ASSOCIATE-RQ has come. */
+  onRequestInPart?(): void;
   /** A-ASSOCIATE confirmation. */
   onAccept?(pdu: AssociateAccept): void;
   onFragment(fragment: DataFragment): void;

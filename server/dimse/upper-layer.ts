@@ -92,6 +92,11 @@ export class UpperLayer {
     return this.#reader.isWithinPdu;
   }
 
+  /** Memory that a control PDU takes of which a part has come, in bytes. */
+  get heldBytes(): number {
+    return this.#reader.heldBytes;
+  }
+
   /** A-ASSOCIATE request; the requestor's first. */
   associate(pdu: AssociateRequest): void {
     this.#event("Evt2", { pdu });
@@ -141,6 +146,7 @@ export class UpperLayer {
     if (this.#state === "Sta13" || this.#state === "Sta1") return;
     this.#reader.push(chunk);
     if (!this.#isPaused) this.#process();
+    if (this.#state === "Sta2") this.#user.onRequestInPart?.();
   }
 
   #process(): void {

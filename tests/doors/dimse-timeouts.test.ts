@@ -86,6 +86,20 @@ describe("time limits of the DIMSE door", () => {
     await dribble;
   });
 
+  it("are not needed for many long A-ASSOCIATE-RQs that do not end: together they hold 64 MiB at most", async (t) => {
+    const door = await doorFor(t, {});
+    const part = Buffer.concat([hex("01 00 00100000"), Buffer.alloc(2 ** 20 - 1)]);
+    const peers = await Promise.all(Array.from({ length: 80 }, () => scriptedPeer(door.dimsePort)));
+    for (const peer of peers) peer.send(part);
+    const refused = () => door.lines.filter(({ message }) => message.includes("too many long requests")).length;
+    const deadline = performance.now() + 30_000;
+    while (refused() < 16 && performance.now() < deadline) await sleep(10);
+    assert.ok(refused() >= 16, `${refused()} of them are refused`);
+    await besideStoring(door, async () => undefined);
+    for (const { socket } of peers) socket.destroy();
+    await allClosed(door);
+  });
+
   it("end an association that is idle, and a connection that is kept open behind it", async (t) => {
     const door = await doorFor(t, { idle: 300, acse: 300 });
     const socket = connectSocket({ host: "127.0.0.1", port: door.dimsePort, allowHalfOpen: true });
