@@ -82,8 +82,9 @@ export class RunningAssociation implements Association {
     const peer = side === "requestor" ? accept : request;
     this.#writer = new MessageWriter(socket, peer.userInformation.maximumLength);
     const onSilence = ({ message }: Error) => {
-      // In a C-GET the peer sends requests before it responds: while one is performed, it is the peer who waits.
-      if (this.#dispatch.size > 0) this.#invoked.restart();
+      // In a C-GET that this side asks for, the peer sends requests before it responds: while one is performed, it is the
+      // peer who waits. In one that this side performs, it is this side.
+      if (side === "requestor" && this.#dispatch.size > 0) this.#invoked.restart();
       else upperLayer.abort(message, "timeout");
     };
     this.#invoked = new InvokedRequests(timeouts.dimse, onSilence, resume);
@@ -97,7 +98,7 @@ export class RunningAssociation implements Association {
       onFault: (error, command) => onFault(error, command, this),
       onRoom: () => {
         this.onProgress();
-        this.#invoked.restart();
+        if (side === "requestor") this.#invoked.restart();
         resume();
       },
     });
