@@ -31,15 +31,23 @@ interface Matched {
 /** A study that goes on to get instances is sent all the same after so many times the quiet that its rule waits for. */
 const longestQuiet = 10;
 
+/** The rule that a step was worked out from: `step` has what its match and its destination mean. */
+export interface SteppedRule {
+  readonly id: number;
+  readonly match: string;
+  readonly destination: string;
+}
+
 /** See `ForwardingCatalog.step`. The changes have their numbers already. */
 export async function forwardChanges(
   knex: Knex,
-  { id }: { readonly id: number },
+  { id, match, destination }: SteppedRule,
   step: ForwardingStep,
 ): Promise<ForwardedStep | undefined> {
   return knex.transaction(async (trx) => {
+    // One that was changed meanwhile would send what its former match means to its new destination.
     const rule: RuleRow | undefined = await trx("forwarding_rule")
-      .where({ id, enabled: true })
+      .where({ id, match, destination, enabled: true })
       .forUpdate()
       .skipLocked()
       .first();

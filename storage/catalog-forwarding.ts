@@ -176,12 +176,16 @@ async function removeRule(knex: Knex, name: string): Promise<boolean> {
   return knex.transaction(async (trx) => {
     const [removed]: { id: number }[] = await trx("forwarding_rule").where({ name }).delete(["id"]);
     if (!removed) return false;
-    const cancelled = { cancel_requested: true, rule_id: null };
-    const jobs = () => trx("job").where({ rule_id: removed.id });
-    await jobs()
-      .where({ state: "queued" })
-      .update({ ...cancelled, state: "cancelled", finished_at: trx.fn.now() });
-    await jobs().where({ state: "running" }).update(cancelled);
+    // In one statement: an attempt that ends meanwhile makes a job that runs one that is queued.
+    await trx("job")
+      .where({ rule_id: removed.id })
+      .whereIn("state", ["queued", "running"])
+      .update({
+        cancel_requested: true,
+        rule_id: null,
+        state: trx.raw("case when state = 'queued' then 'cancelled' else state end"),
+        finished_at: trx.raw("case when state = 'queued' then now() end"),
+      });
     return true;
   });
 }
@@ -211,14 +215,18 @@ async function retryFailed(knex: Knex, { id, destination }: ForwardingRule): Pro
   return knex.transaction(async (trx) => {
     await trx("peer_fault").where({ peer: destination }).delete();
     const jobs: { id: number }[] = await trx("job").where({ rule_id: id, state: "failed" }).forUpdate().select("id");
-    const ids = jobs.map((job) => job.id);
-    await trx("job_item").whereIn("job_id", ids).where({ state: "failed" }).update({ state: "pending", attempts: 0 });
+    // One binding, however many there are after a destination was away for long.
+    const ids = [jobs.map((job) => job.id)];
+    await trx("job_item")
+      .whereRaw("job_id = any (?::bigint[])", ids)
+      .where({ state: "failed" })
+      .update({ state: "pending", attempts: 0 });
     const again = { attempts: 0, crashes: 0, tried_since: null, next_attempt_at: trx.fn.now() };
     const cleared = { failed: 0, cancel_requested: false, error_code: null, error: null, finished_at: null };
     await trx("job")
-      .whereIn("id", ids)
+      .whereRaw("id = any (?::bigint[])", ids)
       .update({ ...again, ...cleared, state: "queued" });
     await trx("job").where({ rule_id: id, state: "queued" }).update({ next_attempt_at: trx.fn.now() });
-    return ids.length;
+    return jobs.length;
   });
 }

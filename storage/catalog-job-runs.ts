@@ -127,6 +127,7 @@ async function takeJob(
   knex: Knex,
   { holder, kinds, perPeer, leaseSeconds }: TakeOptions,
 ): Promise<TakenJob | undefined> {
+  await endAbandoned(knex);
   const limits = { kinds: [...kinds], perPeer };
   const due: { rows: unknown[] } = await knex.raw(dueSql, limits);
   if (due.rows.length === 0) return undefined;
@@ -142,6 +143,14 @@ async function takeJob(
     );
     return taken.rows[0];
   });
+}
+
+/** Ends jobs that were to be cancelled when the process that ran them died: whoever took one would send some more. */
+async function endAbandoned(knex: Knex): Promise<void> {
+  await knex("job")
+    .where({ state: "running", cancel_requested: true })
+    .whereRaw("lease_until < now()")
+    .update({ ...unheld, state: "cancelled", finished_at: knex.fn.now() });
 }
 
 async function renewLeases(
