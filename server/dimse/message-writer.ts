@@ -32,6 +32,11 @@ export class MessageWriter {
     socket.on("close", () => this.#onDrain());
   }
 
+  /** Whether the connection has been closed, or its last word written. */
+  get #takesNoMore(): boolean {
+    return this.#socket.writableEnded || this.#socket.destroyed;
+  }
+
   /** Whether something waits to be taken by the peer. */
   get isBlocked(): boolean {
     return this.#socket.writableLength > 0;
@@ -69,6 +74,7 @@ export class MessageWriter {
       if (whole > 0) pieces.push(...this.#fragments(context.id, false, held.subarray(0, whole), false));
       held = whole === held.length ? bytes : Buffer.concat([held.subarray(whole), bytes]);
       if (pieces.length > 0) await this.#put(pieces.splice(0));
+      if (this.#takesNoMore) return;
     }
     pieces.push(...this.#fragments(context.id, false, held, true));
     await this.#put(pieces);
@@ -89,6 +95,8 @@ export class MessageWriter {
   }
 
   async #put(pieces: readonly Buffer[]): Promise<void> {
+    // A write behind the end would destroy the socket, and an A-ABORT that is on its way with it.
+    if (this.#takesNoMore) return;
     const socket = this.#socket;
     const length = pieces.reduce((sum, { length: each }) => sum + each, 0);
     if (length <= inOnePiece) {

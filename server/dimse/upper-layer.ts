@@ -78,7 +78,10 @@ export class UpperLayer {
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     socket.on("error", () => undefined);
     socket.on("end", () => this.#event("Evt17", { how: "connection lost" }));
-    socket.on("close", () => this.#event("Evt17", { how: "connection lost" }));
+    socket.on("close", () => {
+      this.#event("Evt17", { how: "connection lost" });
+      this.#artim.stop();
+    });
     if (!isRequestor) this.#event("Evt5");
   }
 
@@ -283,8 +286,9 @@ export class UpperLayer {
     this.#artim.start();
   }
 
+  /** What was written before goes out first, unless the peer does not read it in time. */
   #close(): void {
-    this.#artim.stop();
+    this.#artim.start();
     this.#socket.destroySoon();
   }
 

@@ -10,6 +10,7 @@ import { commandFields, encodeCommand } from "../../server/dimse/command.ts";
 import { Dispatch, mostAtOnce } from "../../server/dimse/dispatch.ts";
 import { FragmentStream } from "../../server/dimse/fragment-stream.ts";
 import { MessageAssembler } from "../../server/dimse/message-assembler.ts";
+import type { AssociateRequest } from "../../server/dimse/pdu.ts";
 import { TimeLimit } from "../../server/dimse/time-limit.ts";
 import { UpperLayer } from "../../server/dimse/upper-layer.ts";
 import type { EndKind, UpperLayerUser } from "../../server/dimse/upper-layer-user.ts";
@@ -42,7 +43,11 @@ async function socketPair(t: TestContext): Promise<{ near: Socket; far: Socket }
 }
 
 /** The acceptor's upper layer with `user`, and a scripted requestor. */
-async function acceptor(t: TestContext, user: (upperLayer: () => UpperLayer) => Partial<UpperLayerUser>) {
+async function acceptor(
+  t: TestContext,
+  user: (upperLayer: () => UpperLayer) => Partial<UpperLayerUser>,
+  artim = 3_600_000,
+) {
   const { near, far } = await socketPair(t);
   const ends: { how: EndKind; code: string }[] = [];
   const whole: UpperLayerUser = {
@@ -54,11 +59,11 @@ async function acceptor(t: TestContext, user: (upperLayer: () => UpperLayer) => 
     ...user(() => upperLayer),
   };
   const upperLayer: UpperLayer = new UpperLayer(near, whole, {
-    artim: 3_600_000,
+    artim,
     maximumLength: 16_384,
     isRequestor: false,
   });
-  return { upperLayer, peer: new ScriptedPeer(far), ends };
+  return { upperLayer, peer: new ScriptedPeer(far), near, ends };
 }
 
 describe("limits of an association", () => {
@@ -175,6 +180,24 @@ describe("limits of an association", () => {
     assert.deepEqual(await peer.receiveAll(), [{ type: "A-ABORT", source: 2, reason: 0 }]);
     assert.deepEqual(ends, [{ how: "aborted", code: "database-unavailable" }]);
   });
+
+  for (const [what, end] of [
+    ["aborts", (peer: ScriptedPeer) => peer.send({ type: "A-ABORT", source: 0, reason: 0 })],
+    ["closes its side", (peer: ScriptedPeer) => void peer.socket.end()],
+  ] as const) {
+    it(`close the connection of a peer that ${what}, and reads no more`, async (t) => {
+      const accept = (layer: () => UpperLayer) => ({
+        onRequest: (request: AssociateRequest) => layer().accept(acceptEverything(request)),
+      });
+      const { upperLayer, peer, near } = await acceptor(t, accept, 100);
+      await peer.associate();
+      peer.socket.pause();
+      // More than the sockets hold.
+      near.write(Buffer.alloc(2 ** 25));
+      end(peer);
+      await upperLayer.closed;
+    });
+  }
 
   it("let both release at the same time, the requestor answering first", async (t) => {
     const { upperLayer, peer, ends } = await acceptor(t, (layer) => ({

@@ -116,6 +116,29 @@ describe("messages", () => {
     assert.deepEqual((await coming).dataSets, sent);
   });
 
+  it("are given up where the last word of the association is written", async (t) => {
+    const { near, far } = await socketPair(t);
+    const writer = new MessageWriter(near, 4096);
+    const errors: Error[] = [];
+    near.on("error", (error) => errors.push(error));
+    const last = Buffer.from("a last word");
+    let pieces = 0;
+    const dataSet = async function* () {
+      for (; pieces < 10; pieces += 1) {
+        if (pieces === 3) near.end(last);
+        yield bytes;
+      }
+    };
+    const chunks: Buffer[] = [];
+    far.on("data", (chunk: Buffer) => chunks.push(chunk));
+    const ended = once(far, "end");
+    await writer.send({ context, command, dataSet: dataSet() });
+    await ended;
+    assert.deepEqual(Buffer.concat(chunks).subarray(-last.length), last);
+    assert.equal(pieces, 3);
+    assert.deepEqual(errors, []);
+  });
+
   it("that are small and follow each other at once go in one write", async (t) => {
     const { near, far } = await socketPair(t);
     const writer = new MessageWriter(near, 4096);
