@@ -1,5 +1,6 @@
 /** Writes messages into a socket: cut into PDVs that the peer takes, with as few writes as it fits, at the peer's pace. */
 import type { Socket } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { OutgoingMessage } from "./association.ts";
 import { encodeCommand } from "./command.ts";
 import { dataTransferHeader } from "./pdu-writer.ts";
@@ -12,6 +13,9 @@ const longestUnasked = 128 * 1024;
 
 /** A message of at most so many bytes is copied into one piece: one segment on the wire, and cheaper than many. */
 const inOnePiece = 16 * 1024;
+
+/** Fragments that are made at a time: of an image for a peer that takes tiny PDUs there are very many. */
+const mostFragments = 512;
 
 /** One message after another into one socket. */
 export class MessageWriter {
@@ -60,24 +64,34 @@ export class MessageWriter {
     }
   }
 
-  async #write({ context, command, dataSet }: OutgoingMessage): Promise<void> {
-    const pieces = this.#fragments(context.id, true, encodeCommand(command, dataSet !== undefined), true);
-    if (dataSet === undefined || Buffer.isBuffer(dataSet)) {
-      if (dataSet) pieces.push(...this.#fragments(context.id, false, dataSet, true));
-      await this.#put(pieces);
-      return;
-    }
+  async #write({ context: { id }, command, dataSet }: OutgoingMessage): Promise<void> {
+    const pieces = this.#fragments(id, true, encodeCommand(command, dataSet !== undefined), true);
+    if (dataSet === undefined) return this.#put(pieces);
+    if (Buffer.isBuffer(dataSet)) return this.#putData(id, pieces, dataSet, true);
     // One piece is held back, since the last fragment has to say so.
     let held: Buffer = Buffer.alloc(0);
     for await (const bytes of dataSet) {
       const whole = held.length & ~1;
-      if (whole > 0) pieces.push(...this.#fragments(context.id, false, held.subarray(0, whole), false));
+      if (whole > 0) await this.#putData(id, pieces, held.subarray(0, whole), false);
+      else if (pieces.length > 0) await this.#put(pieces.splice(0));
       held = whole === held.length ? bytes : Buffer.concat([held.subarray(whole), bytes]);
-      if (pieces.length > 0) await this.#put(pieces.splice(0));
       if (this.#takesNoMore) return;
     }
-    pieces.push(...this.#fragments(context.id, false, held, true));
-    await this.#put(pieces);
+    await this.#putData(id, pieces, held, true);
+  }
+
+  /** Writes `pieces`, which it takes, and `bytes` of a data set, in several goes where they make very many fragments. */
+  async #putData(contextId: number, pieces: Buffer[], bytes: Buffer, isLast: boolean): Promise<void> {
+    const most = this.#fragmentLength * mostFragments;
+    let at = 0;
+    for (; bytes.length - at > most; at += most) {
+      pieces.push(...this.#fragments(contextId, false, bytes.subarray(at, at + most), false));
+      await this.#put(pieces.splice(0));
+      if (this.#takesNoMore) return;
+      await nextTurn();
+    }
+    pieces.push(...this.#fragments(contextId, false, bytes.subarray(at), isLast));
+    await this.#put(pieces.splice(0));
   }
 
   /** P-DATA-TF PDUs of one PDV each, as header and slice. */

@@ -105,6 +105,23 @@ describe("messages", () => {
     assert.ok(Math.max(...lengths) <= 51);
   });
 
+  it("go to a peer that takes tiny PDUs, and others get their turns meanwhile", async (t) => {
+    const { near, far } = await socketPair(t);
+    const writer = new MessageWriter(near, 8);
+    const image = Buffer.alloc(2 ** 18, "image");
+    const coming = received(far, 1);
+    let turns = 0;
+    const count = () => {
+      turns += 1;
+      if (turns > 0) setImmediate(count);
+    };
+    setImmediate(count);
+    await writer.send({ context, command, dataSet: image });
+    assert.ok(turns > 200, `${turns} turns`);
+    turns = Number.NEGATIVE_INFINITY;
+    assert.deepEqual((await coming).dataSets, [image]);
+  });
+
   it("that are sent at the same time come one after the other", async (t) => {
     const { near, far } = await socketPair(t);
     const writer = new MessageWriter(near, 64);
