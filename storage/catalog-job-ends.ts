@@ -16,6 +16,13 @@ export function queued(knex: Knex) {
   return { ...unheld, state, finished_at: knex.raw("case when cancel_requested then now() end") };
 }
 
+/** What came of a job, without what PostgreSQL has no text for: peers answer whatever they have. */
+function jsonOf(result: object): string {
+  return JSON.stringify(result, (_name, value: unknown) =>
+    typeof value === "string" ? value.replaceAll("\0", "").toWellFormed() : value,
+  );
+}
+
 /** The job, as long as `holder` has it. */
 export function held(knex: Knex, id: number, holder: string): Knex.QueryBuilder {
   return knex("job").where({ id, lease_holder: holder, state: "running" });
@@ -43,7 +50,7 @@ export async function finishJob(knex: Knex, id: number, holder: string, result?:
         ...unheld,
         ...fault,
         state: failed > 0 ? "failed" : "succeeded",
-        ...(result && { result: JSON.stringify(result) }),
+        ...(result && { result: jsonOf(result) }),
         finished_at: trx.fn.now(),
       });
     return true;
@@ -68,7 +75,7 @@ export async function failJob(
     if (result)
       await trx("job")
         .where({ id })
-        .update({ result: JSON.stringify(result) });
+        .update({ result: jsonOf(result) });
     return true;
   });
 }

@@ -47,8 +47,15 @@ export interface TakeOptions {
 export interface JobRunCatalog {
   /** Takes the job that is due next; undefined when there is none. */
   take(options: TakeOptions): Promise<TakenJob | undefined>;
-  /** Renews the leases of `holder`; the jobs that it has still, and whether they are to be cancelled. */
-  renew(holder: string, leaseSeconds: number): Promise<ReadonlyMap<number, { readonly isCancelled: boolean }>>;
+  /**
+   * Renews the leases of `holder` on the jobs that it runs; those of them that it has still, and whether they are to be
+   * cancelled. One whose end could not be noted is not renewed: it is done again.
+   */
+  renew(
+    holder: string,
+    ids: readonly number[],
+    leaseSeconds: number,
+  ): Promise<ReadonlyMap<number, { readonly isCancelled: boolean }>>;
   /** The next items to be sent behind `last`, those with fewer attempts first, with where their instances lie. */
   pending(jobId: number, last: ItemPosition | undefined, limit: number): Promise<readonly PendingItem[]>;
   /** What the instances are that are to be sent and are there: how many of each SOP class and transfer syntax. */
@@ -77,7 +84,7 @@ export interface JobRunCatalog {
 export function createJobRunCatalog(knex: Knex): JobRunCatalog {
   return {
     take: (options) => databaseError(() => takeJob(knex, options)),
-    renew: (holder, leaseSeconds) => databaseError(() => renewLeases(knex, holder, leaseSeconds)),
+    renew: (holder, ids, leaseSeconds) => databaseError(() => renewLeases(knex, holder, ids, leaseSeconds)),
     pending: (jobId, last, limit) => databaseError(() => pendingItems(knex, jobId, last, limit)),
     pendingKinds: (jobId) => databaseError(() => pendingKinds(knex, jobId)),
     noteItems: (jobId, outcomes) => databaseError(() => noteItems(knex, jobId, outcomes)),
@@ -156,10 +163,12 @@ async function endAbandoned(knex: Knex): Promise<void> {
 async function renewLeases(
   knex: Knex,
   holder: string,
+  ids: readonly number[],
   leaseSeconds: number,
 ): Promise<ReadonlyMap<number, { readonly isCancelled: boolean }>> {
   const rows: { id: number; isCancelled: boolean }[] = await knex("job")
     .where({ lease_holder: holder, state: "running" })
+    .whereIn("id", [...ids])
     .update({ lease_until: knex.raw("now() + make_interval(secs => ?)", [leaseSeconds]) })
     .returning(["id", knex.raw('cancel_requested as "isCancelled"')]);
   return new Map(rows.map(({ id, isCancelled }) => [id, { isCancelled }]));

@@ -107,5 +107,5 @@ interface RetrieveOutcome extends ResourceUids {
 }
 
 function toldOf({ sopInstanceUid, status, reason }: RetrieveFailure): ToldOutcome {
-  return { sopInstanceUid, state: "failed", status: status ?? null, error: plain(reason) };
+  return { sopInstanceUid: plain(sopInstanceUid), state: "failed", status: status ?? null, error: plain(reason) };
 }

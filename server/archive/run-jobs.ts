@@ -95,7 +95,7 @@ export function createJobLoop(
         return;
       }
       const before = [...running.keys()];
-      const kept = await jobs.renew(holder, leaseSeconds);
+      const kept = await jobs.renew(holder, before, leaseSeconds);
       renewedAt = performance.now();
       for (const id of before) {
         const state = kept.get(id);

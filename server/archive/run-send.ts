@@ -233,10 +233,11 @@ class Notes {
   }
 }
 
-/** Words of a peer as they are kept: without control characters, and not too many. */
+/** Words of a peer as they are kept: without control characters and halves of characters, and not too many. */
 export function plain(text: string): string {
   return text
     .replaceAll(/\p{Cc}+/gu, " ")
     .trim()
-    .slice(0, 1000);
+    .slice(0, 1000)
+    .toWellFormed();
 }

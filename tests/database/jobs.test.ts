@@ -238,6 +238,40 @@ describe("jobs with peers", () => {
     assert.equal(sent.length, 4);
   });
 
+  it("are done again when their end could not be noted, also while their process is busy with others", async (t) => {
+    const to = await peer("UNNOTED");
+    await stored("1.15", 1);
+    await stored("1.16", 1);
+    let faults = 0;
+    const finish: Catalog["jobs"]["finish"] = (...given) => {
+      if (faults++ > 0) return catalog.jobs.finish(...given);
+      return Promise.reject(new ArchiveError("database-unavailable", "The database does not answer."));
+    };
+    const jobs = jobsOf({ ...catalog, jobs: { ...catalog.jobs, finish } }, { ...quick, leaseSeconds: 2 });
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    t.after(() => release());
+    running(t, jobs, {
+      ...noRunners,
+      send: async function* held(_peer, instances) {
+        for await (const { studyInstanceUid, sopInstanceUid } of instances) {
+          if (studyInstanceUid === "1.16") await released;
+          yield { sopInstanceUid, status: 0 };
+        }
+      },
+    });
+    const busy = await send(jobs, to, "1.16");
+    await until(
+      () => jobs.find(busy.id),
+      ({ state }) => state === "running",
+    );
+    const { id } = await send(jobs, to, "1.15");
+    const job = await ended(jobs, id);
+    assert.deepEqual([job.state, job.completed, job.attempts], ["succeeded", 1, 2]);
+    assert.equal((await jobs.find(busy.id)).state, "running");
+    release();
+    assert.equal((await ended(jobs, busy.id)).state, "succeeded");
+  });
+
   it("are given back when the server stops, with what is done noted", async (t) => {
     const to = await peer("STOPPED");
     const uids = await stored("1.5", 4);
@@ -417,6 +451,45 @@ describe("jobs with peers", () => {
     assert.equal(most, 2);
     assert.deepEqual(order.slice(0, 2).sort(), ["1.9.3", "1.9.4"]);
     assert.deepEqual(order.slice(2).sort(), ["1.9.1", "1.9.2"]);
+  });
+
+  it("keep what a peer says that PostgreSQL has no text for", async (t) => {
+    const to = await peer("GARBLED");
+    await stored("1.14", 1);
+    const jobs = jobsOf();
+    running(t, jobs, {
+      ...noRunners,
+      query: async function* query() {
+        yield {
+          "00081030": { vr: "LO", Value: ["CT\0\u0001"] },
+          "00100010": { vr: "PN", Value: [{ Alphabetic: "A\0" }] },
+        };
+      },
+      retrieve: () => {
+        const failures = [{ sopInstanceUid: "1.2\0", status: 0xa700, reason: "not\0stored" }];
+        return Promise.resolve({ isComplete: false, received: 0, failures, outcome: "\0" });
+      },
+      send: async function* refused(_peer, instances) {
+        for await (const { sopInstanceUid } of instances)
+          yield { sopInstanceUid, status: 0xa900, comment: `${"x".repeat(999)}\u{1f9b4}\ud800` };
+      },
+    });
+    const query = await jobs.add(to, { kind: "query", level: "study", keys: {}, limit: 10 }, how);
+    const found = await ended(jobs, query.id);
+    const answer = {
+      "00081030": { vr: "LO", Value: ["CT\u0001"] },
+      "00100010": { vr: "PN", Value: [{ Alphabetic: "A" }] },
+    };
+    assert.deepEqual([found.state, found.result], ["succeeded", { answers: [answer], isCut: false }]);
+    const resources = [{ studyInstanceUid: parseUid("1.14") }];
+    const retrieve = await jobs.add(to, { kind: "retrieve", resources, method: "auto" }, how);
+    assert.equal((await ended(jobs, retrieve.id)).errorCode, "not-complete");
+    const [missing] = await jobs.failures(retrieve.id, { limit: 10, after: 0 });
+    assert.deepEqual([missing?.sopInstanceUid, missing?.error], ["1.2", "not stored"]);
+    const { id } = await send(jobs, to, "1.14");
+    assert.equal((await ended(jobs, id)).errorCode, "instances-failed");
+    const [refused] = await jobs.failures(id, { limit: 10, after: 0 });
+    assert.deepEqual([refused?.status, refused?.error], [0xa900, `${"x".repeat(999)}\ufffd`]);
   });
 
   it("of a rule of forwarding wait while it is disabled", async () => {
