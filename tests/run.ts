@@ -35,5 +35,15 @@ stream.once("end", () => {
     process.exitCode = 1;
   }
   console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+  endSoon();
 });
+
+/** Ends the process, as a failure, when something that a test left open keeps it from ending by itself. */
+function endSoon(): void {
+  const end = () => {
+    console.error(`A test has left open: ${process.getActiveResourcesInfo().join(", ")}`);
+    process.exit(1);
+  };
+  setTimeout(end, 30_000).unref();
+}
 stream.compose(spec).pipe(process.stdout);
