@@ -13,7 +13,16 @@ const files = [wanted, ...more].flatMap((place) =>
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const skipped = new Set<string>();
+/** Milliseconds without any event of a test after which something that a test left open, or waits for, is to blame. */
+const longestSilence = 300_000;
+
 const stream = run({ files: files.sort(), isolation: "none", cwd: root });
+// The runner itself would wait for ever.
+const watchdog = setTimeout(() => {
+  console.error(`The tests do not end; open are: ${process.getActiveResourcesInfo().join(", ")}`);
+  process.exit(1);
+}, longestSilence).unref();
+stream.on("data", () => watchdog.refresh());
 stream.on("test:pass", ({ details, skip }) => {
   if (details.type === "suite" && skip === undefined) return;
   if (skip === undefined) counts.passed += 1;
@@ -35,15 +44,6 @@ stream.once("end", () => {
     process.exitCode = 1;
   }
   console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
-  endSoon();
 });
 
-/** Ends the process, as a failure, when something that a test left open keeps it from ending by itself. */
-function endSoon(): void {
-  const end = () => {
-    console.error(`A test has left open: ${process.getActiveResourcesInfo().join(", ")}`);
-    process.exit(1);
-  };
-  setTimeout(end, 30_000).unref();
-}
 stream.compose(spec).pipe(process.stdout);
