@@ -124,7 +124,7 @@ const dueSql = `
     and (state = 'queued' and next_attempt_at <= now() or state = 'running' and lease_until < now())
     and peer not in (select peer from busy)
     and (tried_since is null and rule_id is null or peer not in (select peer from away))
-    and (rule_id is null or rule_id in (select id from forwarding_rule where enabled))
+    and (rule_id is null or rule_id not in (select id from forwarding_rule where not enabled))
   order by priority desc, next_attempt_at, id limit 1`;
 
 /** Who takes holds it, so that no peer gets more than its jobs. */

@@ -110,6 +110,19 @@ describe("rules of forwarding as rows", () => {
     await catalog.forwarding.remove(definition.name);
   });
 
+  it("lets a failed job be tried again whose rule is gone", async () => {
+    const rule = await ruleWithChange("1.5");
+    await catalog.forwarding.step(rule, step);
+    const holder = crypto.randomUUID();
+    const job = await take(holder);
+    assert.ok(job);
+    await catalog.jobs.fail(job.id, holder, { code: "peer-failed", sentence: "It did not take it." });
+    await catalog.forwarding.remove(definition.name);
+    assert.equal(await catalog.jobs.retry(job.id), true);
+    assert.equal((await take(holder))?.id, job.id);
+    await catalog.jobs.finishCancelled(job.id, holder);
+  });
+
   it("finds the items of one job without reading those of the others", async () => {
     await database.knex.raw(
       `insert into job_item (job_id, sop_instance_uid, state)
