@@ -1,6 +1,6 @@
 /** Who may open an association, and for what (PS3.8 9.3.4, PS3.7 D.3.3.7.3). */
 import { lookup } from "node:dns/promises";
-import { isIP } from "node:net";
+import { BlockList, isIP } from "node:net";
 import { type AcceptRule, isWithin } from "./accept-rules.ts";
 import type { Admitted } from "./negotiate.ts";
 import { type AssociateReject, type AssociateRequest, dicomApplicationContext } from "./pdu.ts";
@@ -52,7 +52,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
   const isAt = async (host: string | undefined, address: string) => {
     if (host === undefined) return false;
     const addresses = isIP(host) === 0 ? await addressesOf(host) : [host];
-    return addresses.some((one) => plain(one) === address);
+    return addresses.some((one) => isSame(plain(one), address));
   };
   const fits = async ({ callingAeTitle, from }: AcceptRule, title: string, address: string) => {
     if (!callingAeTitle.test(title)) return false;
@@ -91,6 +91,13 @@ export function createAdmission(options: AdmissionOptions): Admission {
 /** An IPv4 address that a socket for both shows as one of IPv6 (RFC 4291 2.5.5.2), and one with a zone, without that. */
 function plain(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "");
+}
+
+/** Whether both are one address: one of IPv6 can be spelt in several ways. */
+function isSame(one: string, other: string): boolean {
+  const list = new BlockList();
+  list.addAddress(one, isIP(one) === 6 ? "ipv6" : "ipv4");
+  return isWithin(list, other);
 }
 
 async function resolve(host: string): Promise<readonly string[]> {

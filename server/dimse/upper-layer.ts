@@ -102,7 +102,7 @@ export class UpperLayer {
 
   /** A-ASSOCIATE request; the requestor's first. */
   associate(pdu: AssociateRequest): void {
-    this.#event("Evt2", { pdu });
+    this.#guard(() => this.#event("Evt2", { pdu }));
     this.#artim.start();
   }
 

@@ -245,6 +245,15 @@ describe("time limits of an association that this side opens", () => {
     await assert.rejects(associate(listener.port, { acse: 300 }), withCode("peer-silent"));
   });
 
+  it("are not needed when a request cannot be encoded", async (t) => {
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    const listener = await scriptedListener(async (peer) => resolve((await peer.receiveAll()).map(({ type }) => type)));
+    t.after(listener.stop);
+    const peer = { aeTitle: "SEVENTEEN LETTERS", host: "127.0.0.1", port: listener.port };
+    await assert.rejects(connect(peer, { callingAeTitle: "NOCTIS", contexts: [proposal] }), withCode("internal"));
+    assert.deepEqual(await promise, ["A-ABORT"]);
+  });
+
   it("end a peer that answers with what is no PDU", async (t) => {
     const { promise, resolve } = Promise.withResolvers<unknown>();
     const listener = await scriptedListener(async (peer) => {

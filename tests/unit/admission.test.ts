@@ -72,6 +72,12 @@ describe("admission", () => {
     assert.equal(await outcome(admission, requestBy("CT1"), "10.0.0.1"), "store");
   });
 
+  it("knows an address of IPv6 however the peer's is spelt", async () => {
+    const admission = admissionBy(["*@peers"], { hostOfPeer: async () => "2001:DB8:0:0::7" });
+    assert.equal(await outcome(admission, requestBy("WS1"), "2001:db8::7"), "store+query+retrieve");
+    assert.equal(await outcome(admission, requestBy("WS1"), "2001:db8::70"), "1/1/3");
+  });
+
   it("lets in known peers alone when told so, at their address", async () => {
     const admission = admissionBy(["*@peers"]);
     const may = (title: string, address: string) => outcome(admission, requestBy(title), address);

@@ -115,10 +115,10 @@ describe("messages", () => {
       turns += 1;
       if (turns > 0) setImmediate(count);
     };
+    t.after(() => (turns = Number.NEGATIVE_INFINITY));
     setImmediate(count);
     await writer.send({ context, command, dataSet: image });
     assert.ok(turns > 200, `${turns} turns`);
-    turns = Number.NEGATIVE_INFINITY;
     assert.deepEqual((await coming).dataSets, [image]);
   });
 
