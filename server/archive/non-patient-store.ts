@@ -73,7 +73,7 @@ export function createNonPatientStore(
       if (duplicate.held.equals(sha256)) return { status: "already-stored", sopClassUid, sopInstanceUid, warnings: [] };
       throw new ArchiveError(
         "different-duplicate",
-        "An instance with the same UID and other content is stored already; it was kept, and this one was not stored.",
+        "Other content is stored already under the same UID; it was kept, and this was not stored.",
       );
     } catch (cause) {
       const error = toArchiveError(cause);

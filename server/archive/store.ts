@@ -78,10 +78,13 @@ export interface StoreLog {
   readonly warn: (fields: Readonly<Record<string, unknown>>, message: string) => void;
 }
 
-/** Why a duplicate is refused; the policy is named, since the operator may choose another. */
+/**
+ * Why a duplicate is refused; the policy is named, since the operator may choose another. Each says the most in its first
+ * 64 characters: no more of it fits into an Error Comment (0000,0902).
+ */
 const refusals = {
   different:
-    "An instance with the same UIDs and other content is stored already; it was kept, and this one was not stored (DUPLICATES=keep).",
+    "Other content is stored already under the same UIDs; it was kept, and this was not stored (DUPLICATES=keep).",
   held: "What is stored was kept, and this instance, with the same UIDs and other content, was not stored.",
   rejected: "An instance with the same UIDs is stored already; this one was not stored (DUPLICATES=reject).",
 } as const;
@@ -117,7 +120,7 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
       const fault = reading.fault();
       if (fault) {
         const quarantineId = await keep?.({ ...fault, blobKey, byteLength, sha256: reading.sha256() }, options);
-        return failed(fault.error, { ...reading.identifiersSoFar(), ...(quarantineId && { quarantineId }) });
+        return failed(fault.error, { ...reading.identifiersSoFar(), ...(quarantineId && { quarantineId }) }, options);
       }
       const { identifiers, warnings, record } = reading.described();
       const described = record({ blobKey, byteLength, sha256: reading.sha256() });
@@ -145,7 +148,7 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
       // Whoever asks again, since the answer was lost, is told the same.
       return { status: "already-stored", ...identifiers, warnings };
     } catch (cause) {
-      return failed(cause, reading.identifiersSoFar());
+      return failed(cause, reading.identifiersSoFar(), options);
     } finally {
       reading.end();
     }
@@ -169,10 +172,10 @@ export function createStore(blobs: Blobs, catalog: Catalog, log: StoreLog, setti
     return duplicates === "replace" ? replacements.commit(record).catch(doubt) : outcome;
   }
 
-  function failed(cause: unknown, known: Omit<Failed, "status" | "error">): Failed {
+  function failed(cause: unknown, known: Omit<Failed, "status" | "error">, { origin, aeTitles }: StoreOptions): Failed {
     const error = toArchiveError(cause);
     const why = error.code === "internal" ? { err: cause } : { code: error.code };
-    log.warn({ ...why, ...known }, "an instance was not stored");
+    log.warn({ ...why, ...known, origin, sendingAeTitle: aeTitles?.sending }, "an instance was not stored");
     return { status: "failed", error, ...known };
   }
 }

@@ -12,7 +12,7 @@ export interface FilesToSend extends Omit<FoundFiles, "instances" | "unusable"> 
   readonly selected: SelectedInstances;
   readonly count: number;
   readonly unusable: readonly LeftOut[];
-  /** The file of an instance. */
+  /** The file of an instance; all of them where several have its UID. */
   readonly nameOf: (sopInstanceUid: string) => string;
 }
 
@@ -40,7 +40,7 @@ export async function findFilesToSend(paths: readonly string[], width: number): 
   const { instances, unusable, ...left } = await findFiles(paths, width);
   const leftOut = [...unusable];
   const byPosition: SelectedInstance[] = [];
-  const names = new Map<string, string>();
+  const names = new Map<string, readonly string[]>();
   await forEachParallel(instances.entries(), width, async ([position, { name, byteLength }]) => {
     const instance = await instanceOf(name, byteLength).catch(() => "it cannot be read");
     if (typeof instance === "string") {
@@ -48,14 +48,14 @@ export async function findFilesToSend(paths: readonly string[], width: number): 
       return;
     }
     byPosition[position] = instance;
-    names.set(instance.sopInstanceUid, name);
+    names.set(instance.sopInstanceUid, [...(names.get(instance.sopInstanceUid) ?? []), name]);
   });
   const all = Object.values(byPosition);
   return {
     ...left,
     unusable: leftOut,
     count: all.length,
-    nameOf: (sopInstanceUid) => names.get(sopInstanceUid) ?? sopInstanceUid,
+    nameOf: (sopInstanceUid) => names.get(sopInstanceUid)?.toSorted().join(" or ") ?? sopInstanceUid,
     selected: {
       kinds: kindsOf(all),
       async *[Symbol.asyncIterator]() {

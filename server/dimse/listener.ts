@@ -11,6 +11,7 @@ import type { DimseLog } from "./dimse-log.ts";
 import { mostAtOnce } from "./dispatch.ts";
 import type { AssociationTimeouts, Connect } from "./connect.ts";
 import { type Admitted, negotiate, negotiationPolicy } from "./negotiate.ts";
+import { operationName } from "./operation-counts.ts";
 import type { AssociateRequest } from "./pdu.ts";
 import { RunningAssociation } from "./running-association.ts";
 import type { SendToPeer } from "./send-to-peer.ts";
@@ -82,7 +83,7 @@ export function createDimseDoor(options: DimseDoorOptions): DimseDoor {
 
   function onFault(error: unknown, { commandField, messageId }: Command, association: Association): void {
     const { code, message } = toArchiveError(error);
-    const fields = { association: association.id, command: commandField.toString(16), messageId, code };
+    const fields = { association: association.id, operation: operationName(commandField), messageId, code };
     log.warn({ ...fields, ...(code === "internal" && { err: error }) }, `a request failed: ${message}`);
   }
 

@@ -36,6 +36,12 @@ const controlPdus: ReadonlyMap<number, (body: Buffer) => ControlPdu> = new Map<n
   [pduTypes.abort, (body) => ({ type: "A-ABORT", source: body.readUInt8(2), reason: body.readUInt8(3) })],
 ]);
 
+/** What speaks another protocol to the port of this one, by its first byte: the usual mistakes of a configuration. */
+const otherProtocols: ReadonlyMap<number, string> = new Map([
+  [0x16, "TLS"],
+  ...["G", "H", "P", "O", "D"].map((letter): [number, string] => [letter.charCodeAt(0), "HTTP"]),
+]);
+
 /** What the bytes that come next are. */
 type Stage =
   | { readonly name: "pdu-header" }
@@ -134,7 +140,9 @@ export class PduReader {
     if (type === pduTypes.dataTransfer) return this.#dataTransferStage(length);
     const decode = controlPdus.get(type);
     if (!decode) {
-      throw new PduFault(abortReasons.unrecognizedPdu, `There is no PDU type ${type.toString(16).padStart(2, "0")}.`);
+      const guess = otherProtocols.get(type);
+      const what = `There is no PDU type ${type.toString(16).padStart(2, "0")}`;
+      throw new PduFault(abortReasons.unrecognizedPdu, `${what}${guess === undefined ? "" : `: it speaks ${guess}`}.`);
     }
     const isAssociate = type === pduTypes.associateRequest || type === pduTypes.associateAccept;
     if (isAssociate && this.isEstablished) {

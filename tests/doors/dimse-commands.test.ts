@@ -125,6 +125,17 @@ describe("the commands that talk to peers", requirement("dcmtk"), () => {
     await request(server.url).get(`/dicom-web/studies/${file.studyInstanceUid}/metadata`).expect(200);
   });
 
+  it("names every file with the UID of an instance that was not sent", async () => {
+    const file = instanceFile();
+    const twice = path.join(folder, "twice");
+    await mkdir(twice);
+    const names = ["a.dcm", "b.dcm"].map((name) => path.join(twice, name));
+    for (const name of names) await writeFile(name, file.bytes);
+    const { output } = await noctis("send", `WS@127.0.0.1:${await freePort()}`, twice);
+    await rm(twice, { recursive: true });
+    assert.ok(output.includes(names.join(" or ")), output);
+  });
+
   it("sends studies of the archive, and says which it does not have", async (t) => {
     const destination = await startStorescp();
     t.after(() => destination.stop());

@@ -64,11 +64,29 @@ describe("log of the DIMSE door", () => {
     assert.ok(Number(bytesSent) > 0);
   });
 
+  it("names the operation of a request that fails, and who sent what was not stored", async () => {
+    const peer = await scriptedPeer(door.dimsePort);
+    await peer.associate(associateRequest({ callingAeTitle: "CT2" }));
+    const { command, dataSet } = instance({ messageId: 1, isSmall: true });
+    peer.send(commandPdu(3, command));
+    await peer.receive();
+    const failed = await door.line(({ message }) => message === "a request failed: The request has no data set.");
+    assert.deepEqual([failed.level, failed["operation"], failed["messageId"]], ["warn", "C-STORE", 1]);
+    peer.send(Buffer.concat([commandPdu(3, command, true), dataPdu(3, "data set", dataSet.subarray(0, -1))]));
+    await peer.receive();
+    const refused = await door.line(({ message }) => message === "an instance was not stored");
+    assert.deepEqual([refused["origin"], refused["sendingAeTitle"]], ["dimse", "CT2"]);
+    peer.send({ type: "A-RELEASE-RQ" });
+    await peer.receiveAll();
+  });
+
   it("says at warn why there is no association, but at debug when nothing was said", async () => {
     const rude = await scriptedPeer(door.dimsePort);
     rude.send(Buffer.from("GET / HTTP/1.1\r\n\r\n"));
     await rude.receiveAll();
-    const { level } = await door.line(({ message }) => message === "no association: There is no PDU type 47.");
+    const { level } = await door.line(
+      ({ message }) => message === "no association: There is no PDU type 47: it speaks HTTP.",
+    );
     assert.equal(level, "warn");
     const probe = connect(door.dimsePort, "127.0.0.1");
     await once(probe, "connect");

@@ -204,16 +204,20 @@ export async function startTestDoor(
   const database = await testDatabase();
   const folder = await mkdtemp(path.join(tmpdir(), "noctis-test-"));
   const config = loadConfig({ DATABASE_URL: database.url, DATA_DIR: folder });
-  const { archive, close } = await openArchive(config, createLog("silent"));
   const lines: LogLine[] = [];
   let wake = () => {};
   const add = (level: LogLine["level"]) => (fields: Readonly<Record<string, unknown>>, message: string) => {
     lines.push({ ...fields, level, message });
     wake();
   };
+  const log = { debug: add("debug"), info: add("info"), warn: add("warn") };
+  const { archive, close } = await openArchive(config, {
+    ...createLog("silent"),
+    warn: (fields: object, message = "") => log.warn({ ...fields }, message),
+  });
   const door = createDimseDoor({
     archive,
-    log: { debug: add("debug"), info: add("info"), warn: add("warn") },
+    log,
     aeTitle: "NOCTIS",
     admission: async () => ({ rights: new Set(rights) }),
     storesUnknown: true,
