@@ -87,10 +87,15 @@ export function createForwarding(
     );
   }
 
+  /** Rules take turns: one that has all of an archive to look at holds up none of the others. */
   async function run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      for (const rule of await due()) await follow(rule, signal);
-      await sleep(lookEvery, undefined, { signal }).catch(() => undefined);
+      let isBehind = false;
+      for (const rule of await due()) {
+        if (signal.aborted) return;
+        if (await follow(rule)) isBehind = true;
+      }
+      if (!isBehind) await sleep(lookEvery, undefined, { signal }).catch(() => undefined);
     }
   }
 
@@ -100,25 +105,27 @@ export function createForwarding(
     return forwarding.due(await changes.last());
   }
 
-  /** Has a rule catch up. One whose match is not understood any more stays where it is, and nothing is lost. */
-  async function follow(rule: ForwardingRule, signal: AbortSignal): Promise<void> {
+  /**
+   * Has a rule look at the next changes; tells whether there may be more. One whose match is not understood any more
+   * stays where it is, and nothing is lost.
+   */
+  async function follow(rule: ForwardingRule): Promise<boolean> {
     try {
-      while (!signal.aborted) {
-        const conditions = readInstanceMatch(rule.match, await queryTags.current());
-        const destinationAeTitle = await aeTitleOf(rule.destination);
-        const done = await forwarding.step(rule, { conditions, destinationAeTitle, limit: changesAtOnce });
-        if (!done) return;
-        if (done.missedUpTo !== undefined) {
-          log.warn({ rule: rule.name, upTo: done.missedUpTo }, "changes were forgotten before they were forwarded");
-        }
-        if (done.instances > 0) wake();
-        if (done.changes < changesAtOnce) return;
+      const conditions = readInstanceMatch(rule.match, await queryTags.current());
+      const destinationAeTitle = await aeTitleOf(rule.destination);
+      const done = await forwarding.step(rule, { conditions, destinationAeTitle, limit: changesAtOnce });
+      if (!done) return false;
+      if (done.missedUpTo !== undefined) {
+        log.warn({ rule: rule.name, upTo: done.missedUpTo }, "changes were forgotten before they were forwarded");
       }
+      if (done.instances > 0) wake();
+      return done.changes === changesAtOnce;
     } catch (error) {
       const { code, message } = toArchiveError(error);
       if (code === "database-unavailable") throw error;
       if (rule.fault === null) log.warn({ rule: rule.name, err: error }, "a rule of forwarding cannot be followed");
       await forwarding.noteFault(rule.id, message);
+      return false;
     }
   }
 

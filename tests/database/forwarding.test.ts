@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { createForwarding } from "../../server/archive/forwarding.ts";
+import { createPeers } from "../../server/archive/peers.ts";
+import { createLog } from "../../server/log.ts";
 import { type Catalog, createCatalog } from "../../storage/catalog.ts";
 import type { ForwardingDefinition, ForwardingRule } from "../../storage/catalog-forwarding.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
@@ -121,6 +124,30 @@ describe("rules of forwarding as rows", () => {
     assert.equal(await catalog.jobs.retry(job.id), true);
     assert.equal((await take(holder))?.id, job.id);
     await catalog.jobs.finishCancelled(job.id, holder);
+  });
+
+  it("lets a rule that is far behind hold up no other", async () => {
+    const names = ["far behind", "up to date"];
+    for (const name of names) await catalog.forwarding.add({ ...definition, name }, 0);
+    const steps: string[] = [];
+    const stop = new AbortController();
+    const looked: Catalog["forwarding"]["step"] = ({ name }) => {
+      steps.push(name);
+      if (steps.length === 4) stop.abort();
+      return Promise.resolve({ changes: name === "far behind" ? 1000 : 1, instances: 0 });
+    };
+    const forwarding = createForwarding(
+      { ...catalog, forwarding: { ...catalog.forwarding, step: looked } },
+      {
+        peers: createPeers(catalog),
+        queryTags: { current: () => Promise.resolve([]) },
+        log: createLog("silent"),
+        wake: () => undefined,
+      },
+    );
+    await forwarding.run(stop.signal);
+    assert.deepEqual(steps, [...names, ...names]);
+    for (const name of names) await catalog.forwarding.remove(name);
   });
 
   it("finds the items of one job without reading those of the others", async () => {
