@@ -71,7 +71,7 @@ const afterwards = {
     "that was backed up: where that one still runs, start no server on this one, and restore with --copy instead.",
   ],
   copy: [
-    "It is a copy: it has no webhooks and no jobs, its rules of retention are disabled, and it needs a target of its own for backups.",
+    "It is a copy: it has no webhooks and no jobs, its rules of retention and of forwarding are disabled, and its backups need a target of their own.",
   ],
 } as const;
 
