@@ -32,6 +32,12 @@ export interface TakenJob {
   readonly crashes: number;
 }
 
+/** What is asked of a job that runs. */
+export interface HeldJob {
+  readonly isCancelled: boolean;
+  readonly isPaused: boolean;
+}
+
 /** Which jobs to take. */
 export interface TakeOptions {
   /** Of this process, and unique. */
@@ -49,13 +55,9 @@ export interface JobRunCatalog {
   take(options: TakeOptions): Promise<TakenJob | undefined>;
   /**
    * Renews the leases of `holder` on the jobs that it runs; those of them that it has still, and whether they are to be
-   * cancelled. One whose end could not be noted is not renewed: it is done again.
+   * cancelled, or to wait since their rule of forwarding was disabled. One whose end could not be noted is not renewed: it is done again.
    */
-  renew(
-    holder: string,
-    ids: readonly number[],
-    leaseSeconds: number,
-  ): Promise<ReadonlyMap<number, { readonly isCancelled: boolean }>>;
+  renew(holder: string, ids: readonly number[], leaseSeconds: number): Promise<ReadonlyMap<number, HeldJob>>;
   /** The next items to be sent behind `last`, those with fewer attempts first, with where their instances lie. */
   pending(jobId: number, last: ItemPosition | undefined, limit: number): Promise<readonly PendingItem[]>;
   /** What the instances are that are to be sent and are there: how many of each SOP class and transfer syntax. */
@@ -165,13 +167,17 @@ async function renewLeases(
   holder: string,
   ids: readonly number[],
   leaseSeconds: number,
-): Promise<ReadonlyMap<number, { readonly isCancelled: boolean }>> {
-  const rows: { id: number; isCancelled: boolean }[] = await knex("job")
+): Promise<ReadonlyMap<number, HeldJob>> {
+  const rows: (HeldJob & { id: number })[] = await knex("job")
     .where({ lease_holder: holder, state: "running" })
     .whereIn("id", [...ids])
     .update({ lease_until: knex.raw("now() + make_interval(secs => ?)", [leaseSeconds]) })
-    .returning(["id", knex.raw('cancel_requested as "isCancelled"')]);
-  return new Map(rows.map(({ id, isCancelled }) => [id, { isCancelled }]));
+    .returning([
+      "id",
+      knex.raw('cancel_requested as "isCancelled"'),
+      knex.raw('coalesce(rule_id in (select id from forwarding_rule where not enabled), false) as "isPaused"'),
+    ]);
+  return new Map(rows.map(({ id, ...state }) => [id, state]));
 }
 
 async function peerFailed(

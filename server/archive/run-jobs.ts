@@ -101,6 +101,8 @@ export function createJobLoop(
         const state = kept.get(id);
         if (!state) endRun(running.get(id), "lost");
         else if (state.isCancelled) endRun(running.get(id), "cancelled");
+        // It is given back, and taken again when the rule is enabled.
+        else if (state.isPaused) endRun(running.get(id), "stop");
       }
     };
     const onStop = () => {

@@ -47,6 +47,20 @@ function sender(statusOf: (sopInstanceUid: string) => number, sent: string[] = [
   };
 }
 
+const paused: ForwardingDefinition = {
+  name: "paused",
+  match: "PatientID=P",
+  origins: null,
+  sendingAeTitles: null,
+  exceptSendingAeTitles: null,
+  receivingAeTitles: null,
+  destination: "",
+  priority: "medium",
+  quietSeconds: 0,
+  retrySeconds: 60,
+  enabled: true,
+};
+
 describe("jobs with peers", () => {
   let database: TestDatabase;
   let catalog: Catalog;
@@ -495,19 +509,7 @@ describe("jobs with peers", () => {
   it("of a rule of forwarding wait while it is disabled", async () => {
     const to = await peer("PAUSED");
     await stored("1.13", 1);
-    const rule: ForwardingDefinition = {
-      name: "paused",
-      match: "PatientID=P",
-      origins: null,
-      sendingAeTitles: null,
-      exceptSendingAeTitles: null,
-      receivingAeTitles: null,
-      destination: to,
-      priority: "medium",
-      quietSeconds: 0,
-      retrySeconds: 60,
-      enabled: true,
-    };
+    const rule: ForwardingDefinition = { ...paused, destination: to };
     await catalog.forwarding.add(rule, (await catalog.changes.last()) - 1);
     const [due] = await catalog.forwarding.due(Number.MAX_SAFE_INTEGER);
     assert.ok(due);
@@ -520,6 +522,41 @@ describe("jobs with peers", () => {
     await catalog.forwarding.change("paused", rule);
     assert.equal((await take())?.peer, to);
     await catalog.forwarding.remove("paused");
+  });
+
+  it("of a rule of forwarding stop in the middle when it is disabled, and go on when it is enabled", async (t) => {
+    const to = await peer("STOPPING");
+    const rule: ForwardingDefinition = { ...paused, name: "stopping", destination: to };
+    await catalog.forwarding.add(rule, await catalog.changes.last());
+    await stored("1.17", 3);
+    await catalog.changes.last();
+    const [due] = await catalog.forwarding.due(Number.MAX_SAFE_INTEGER);
+    assert.ok(due);
+    await catalog.forwarding.step(due, { conditions: [], limit: 10 });
+    const { promise: begun, resolve } = Promise.withResolvers<void>();
+    const sent: string[] = [];
+    const jobs = jobsOf();
+    running(t, jobs, {
+      ...noRunners,
+      send: async function* slow(_peer, instances, { signal }) {
+        for await (const { sopInstanceUid } of instances) {
+          sent.push(sopInstanceUid);
+          yield { sopInstanceUid, status: 0 };
+          resolve();
+          if (sent.length === 1) await new Promise((next) => signal.addEventListener("abort", next, { once: true }));
+          if (signal.aborted) return;
+        }
+      },
+    });
+    await begun;
+    await catalog.forwarding.change("stopping", { ...rule, enabled: false });
+    const list = () => jobs.list({ limit: 1, before: Number.MAX_SAFE_INTEGER, rule: "stopping" });
+    const [job] = await until(list, ([one]) => one?.state === "queued");
+    assert.deepEqual([job?.completed, sent.length], [1, 1]);
+    await catalog.forwarding.change("stopping", rule);
+    const [again] = await until(list, ([one]) => one?.state === "succeeded");
+    assert.deepEqual([again?.completed, sent.length], [3, 3]);
+    await catalog.forwarding.remove("stopping");
   });
 
   it("are forgotten some days after they ended, and not before", async () => {
