@@ -23,7 +23,7 @@ export interface DispatchOptions {
 export class Dispatch {
   readonly #options: DispatchOptions;
   readonly #running = new Map<number, { readonly controller: AbortController; cancelled: boolean }>();
-  /** Last responses that the socket has not taken yet. */
+  /** Last responses that are owed, or that the socket has not taken yet. */
   #unsent = 0;
   #whenIdle: (() => void)[] = [];
 
@@ -114,15 +114,22 @@ export class Dispatch {
   }
 
   #refuse(message: BegunMessage, status: number): void {
-    void this.#received(message)
-      .then(() => this.#sendLast(message, { status }))
-      .catch(() => undefined);
+    const refused = this.#owed(async () => {
+      await this.#received(message);
+      await this.#send(message, { status });
+    });
+    void refused.catch(() => undefined);
   }
 
-  async #sendLast(message: BegunMessage, fields: Omit<Command, "commandField">, dataSet?: Buffer): Promise<void> {
+  #sendLast(message: BegunMessage, fields: Omit<Command, "commandField">, dataSet?: Buffer): Promise<void> {
+    return this.#owed(() => this.#send(message, fields, dataSet));
+  }
+
+  /** Until it is sent, the peer is owed a response, and cannot release. */
+  async #owed(send: () => Promise<void>): Promise<void> {
     this.#unsent += 1;
     try {
-      await this.#send(message, fields, dataSet);
+      await send();
     } finally {
       this.#unsent -= 1;
       this.#onLess();

@@ -258,6 +258,18 @@ describe("rude peers of the DIMSE door", () => {
     );
   });
 
+  it("get what they are owed before a release that they ask for at once", async () => {
+    const peer = await scriptedPeer(door.dimsePort);
+    await peer.associate();
+    const refused = commandPdu(1, { ...echo, commandField: 0x0666 }, true);
+    peer.send(refused, dataPdu(1, "data set", Buffer.alloc(100)), { type: "A-RELEASE-RQ" });
+    const all = await peer.receiveAll();
+    assert.deepEqual(
+      all.map(({ type }) => type),
+      ["P-DATA-TF", "A-RELEASE-RP"],
+    );
+  });
+
   it("that use a message id twice are told so, and what it stands for is done", async () => {
     const peer = await scriptedPeer(door.dimsePort);
     await peer.associate();
