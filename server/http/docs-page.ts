@@ -1,5 +1,6 @@
 /** The list of routes as a page for people: no script, nothing from elsewhere, light or dark as the reader has it. */
 import { createHash } from "node:crypto";
+import { type BodyMember, bodyForms } from "./docs-body.ts";
 import { docsStyle } from "./docs-style.ts";
 import { escaped } from "./markup.ts";
 import { pathParameters } from "./openapi.ts";
@@ -69,7 +70,7 @@ function anchor(area: string): string {
 }
 
 function card(route: Route, base: string): string {
-  const { method, path, summary, section, query, requestTypes, responseTypes, statuses } = route;
+  const { method, path, summary, section, query, requestTypes, responseTypes, statuses, requestSchema } = route;
   const shownPath = escaped(path).replaceAll(/[:*](\w+)/g, "<var>{$1}</var>");
   const named = query.filter(({ isAttribute }) => !isAttribute);
   const attributes = query.filter(({ isAttribute }) => isAttribute);
@@ -86,6 +87,7 @@ ${parameters.length > 0 ? `<h3>Parameters</h3><table>${parameters.join("")}</tab
 ${attributes.length > 0 ? `<h3>Attributes matched here</h3><p class="chips">${attributes.map(chip).join(" ")}</p>` : ""}
 ${sequences.length > 0 ? `<h3>Attributes of items matched here</h3><p class="chips">${codes(sequences.map((name) => `${name}.<attribute>`))}</p>` : ""}
 ${requestTypes.length > 0 ? `<h3>Content-Type</h3><p class="chips">${codes(requestTypes)}</p>` : ""}
+${requestSchema ? bodyForms(requestSchema).map(bodyTable).join("") : ""}
 ${responseTypes.length > 0 ? `<h3>Accept</h3><p class="chips">${codes(responseTypes)}</p>` : ""}
 <h3>Statuses</h3><table>${rows.join("")}</table>
 <h3>Example</h3><pre><code>${escaped(curl(route, base))}</code></pre>
@@ -99,6 +101,11 @@ function queryPlace({ repeatable }: QueryParameter): string {
 
 function row(name: string, meaning: string, place: string): string {
   return `<tr><th scope="row"><code>${escaped(name)}</code><small>${place}</small></th><td>${escaped(meaning)}</td></tr>`;
+}
+
+function bodyTable(members: readonly BodyMember[]): string {
+  const rows = members.map(({ name, meaning, need }) => row(name, meaning, escaped(need)));
+  return `<h3>Members of the body</h3><table>${rows.join("")}</table>`;
 }
 
 function statusRow(status: number): string {

@@ -294,6 +294,14 @@ describe("/api/docs", () => {
     assert.match(headers["content-security-policy"] ?? "", /^default-src 'none'; style-src 'sha256-[^']+';/);
     assert.doesNotMatch(text, /<script|\son\w+=|style="|<link rel="stylesheet"|src=/);
     for (const route of routes) assert.ok(text.includes(`<details id="${operationId(route)}">`), route.path);
+    // What a rule of forwarding takes, and what a peer takes in each of its two kinds.
+    for (const [name, need] of [
+      ["retryHours", "default 168"],
+      ["aeTitle", "required"],
+      ["url", "required"],
+    ]) {
+      assert.ok(text.includes(`<code>${name}</code><small>${need}</small>`), name);
+    }
   });
 
   it("is drawn by a browser with its style, and without a complaint", requirement("chromium"), async () => {
