@@ -3,14 +3,14 @@ import type { Knex } from "knex";
 import { type InstanceRow, type Paged, pages } from "./catalog-read.ts";
 import { databaseError } from "./database-error.ts";
 
-/** Instances by what they belong to. Each list that is there has one member at least; every constraint is met. */
-export interface SelectionRecord {
+/** Which instances, by what they belong to. Every constraint is met; lists have one member at least. */
+export interface SelectionRecord<Text extends string = string> {
   readonly patientId?: string | undefined;
   /** Of the patient; without it, of any issuer. */
   readonly issuerOfPatientId?: string | undefined;
-  readonly studyInstanceUids?: readonly string[] | undefined;
-  readonly seriesInstanceUids?: readonly string[] | undefined;
-  readonly sopInstanceUids?: readonly string[] | undefined;
+  readonly studyInstanceUids?: readonly Text[] | undefined;
+  readonly seriesInstanceUids?: readonly Text[] | undefined;
+  readonly sopInstanceUids?: readonly Text[] | undefined;
 }
 
 /** A series that has selected instances. */

@@ -1,18 +1,11 @@
 /** Selects instances by patient and by lists of UIDs, to be sent to another application. */
 import type { Blobs } from "../../storage/blobs.ts";
-import type { InstanceKind, SelectedRow, SelectionCatalog } from "../../storage/catalog-selection.ts";
+import type { InstanceKind, SelectedRow, SelectionCatalog, SelectionRecord } from "../../storage/catalog-selection.ts";
 import type { Uid } from "../dicom/uid.ts";
 import { dataSetBytes } from "./convert.ts";
 
-/** What to select. Every constraint is met; lists have one member at least, and one constraint is there at least. */
-export interface Selection {
-  readonly patientId?: string | undefined;
-  /** Of the patient; without it, of any issuer. */
-  readonly issuerOfPatientId?: string | undefined;
-  readonly studyInstanceUids?: readonly Uid[] | undefined;
-  readonly seriesInstanceUids?: readonly Uid[] | undefined;
-  readonly sopInstanceUids?: readonly Uid[] | undefined;
-}
+/** What to select: one constraint is there at least. */
+export type Selection = SelectionRecord<Uid>;
 
 /** One instance whose data set can be sent alone. */
 export interface SelectedInstance {

@@ -9,7 +9,8 @@ export interface StoreAnswerItem {
   readonly comment?: string | undefined;
 }
 
-const tags = {
+/** Attributes of a Store Instances Response (PS3.18 I.2). */
+export const storeAnswerTags = {
   warningReason: "00081196",
   failureReason: "00081197",
   failedSopSequence: "00081198",
@@ -31,12 +32,12 @@ export function readStoreAnswer(body: Buffer): StoreAnswerItem[] | undefined {
   const json = parse(body);
   const answer: unknown = Array.isArray(json) && json.length === 1 ? json[0] : json;
   if (!isRecord(answer)) return undefined;
-  const { referencedSopSequence, failedSopSequence, otherFailuresSequence } = tags;
+  const { referencedSopSequence, failedSopSequence, otherFailuresSequence } = storeAnswerTags;
   if (![referencedSopSequence, failedSopSequence, otherFailuresSequence].some((tag) => tag in answer)) return undefined;
   return [
     ...valuesOf(answer, referencedSopSequence).map((of) => itemOf(of, warningOf(of))),
     ...[...valuesOf(answer, failedSopSequence), ...valuesOf(answer, otherFailuresSequence)].map((of) =>
-      itemOf(of, reasonOf(of, tags.failureReason) ?? processingFailure),
+      itemOf(of, reasonOf(of, storeAnswerTags.failureReason) ?? processingFailure),
     ),
   ];
 }
@@ -65,7 +66,7 @@ function valuesOf(item: unknown, tag: string): readonly unknown[] {
 
 /** Without the padding that some writers leave (PS3.5 9.1). */
 function uidOf(item: unknown): string | undefined {
-  const [uid] = valuesOf(item, tags.referencedSopInstanceUid);
+  const [uid] = valuesOf(item, storeAnswerTags.referencedSopInstanceUid);
   return typeof uid === "string" ? uid.replace(/[\0 ]+$/u, "") : undefined;
 }
 
@@ -77,12 +78,14 @@ function reasonOf(item: unknown, tag: string): number | undefined {
 
 /** What is stored is stored, whatever the number says. */
 function warningOf(item: unknown): number {
-  const reason = reasonOf(item, tags.warningReason) ?? 0;
+  const reason = reasonOf(item, storeAnswerTags.warningReason) ?? 0;
   return reason === 0 || (reason & 0xf000) === 0xb000 ? reason : coercion;
 }
 
 function commentOf(item: unknown): string | undefined {
-  const failed = valuesOf(item, tags.failedAttributesSequence);
-  const texts = failed.flatMap((one) => valuesOf(one, tags.errorComment)).filter((text) => typeof text === "string");
+  const failed = valuesOf(item, storeAnswerTags.failedAttributesSequence);
+  const texts = failed
+    .flatMap((one) => valuesOf(one, storeAnswerTags.errorComment))
+    .filter((text) => typeof text === "string");
   return texts.length === 0 ? undefined : texts.join("; ");
 }

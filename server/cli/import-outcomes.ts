@@ -1,16 +1,6 @@
 /** Reads a Store Instances Response (PS3.18 I.2) and tells which instance each outcome belongs to. */
+import { storeAnswerTags as tag } from "../archive/store-answer.ts";
 import { notStored, type Instance, type Outcome } from "./import-instance.ts";
-
-const tag = {
-  warningReason: "00081196",
-  failureReason: "00081197",
-  failedSopSequence: "00081198",
-  referencedSopSequence: "00081199",
-  otherFailuresSequence: "0008119A",
-  referencedSopInstanceUid: "00081155",
-  failedAttributesSequence: "00741048",
-  errorComment: "00000902",
-} as const;
 
 /** Failure Reasons and Warning Reasons (PS3.18 Table I.2-2, PS3.3 C.14.1.1, PS3.7 Annex C), the exact ones first. */
 const reasons: readonly { readonly from: number; readonly to: number; readonly meaning: string }[] = [

@@ -4,39 +4,15 @@ import { describe, it } from "node:test";
 import { createTextDecoder } from "../../server/dicom/charset.ts";
 import { createTextEncoder } from "../../server/dicom/charset-encode.ts";
 import { graphicSets, termsByRegistration } from "../../server/dicom/charset-terms.ts";
+import { type CharsetExample, charsetExamples } from "../support/charset-examples.ts";
 
 const encode = (terms: readonly string[], text: string, vr = "PN") =>
   createTextEncoder(terms)?.(text, vr)?.toString("latin1");
 
 describe("charset-encode", () => {
-  const examples: readonly [section: string, terms: readonly string[], encoded: string, text: string, vr?: string][] = [
-    [
-      "H.3.1",
-      ["", "ISO 2022 IR 87"],
-      "Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B",
-      "Yamada^Tarou=山田^太郎=やまだ^たろう",
-    ],
-    [
-      "H.3.2",
-      ["ISO 2022 IR 13", "ISO 2022 IR 87"],
-      "\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J=\x1b$B$d$^$@\x1b(J^\x1b$B$?$m$&\x1b(J",
-      "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう",
-    ],
-    [
-      "I.2",
-      ["", "ISO 2022 IR 149"],
-      "Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7=\x1b$)C\xc8\xab^\x1b$)C\xb1\xe6\xb5\xbf",
-      "Hong^Gildong=洪^吉洞=홍^길동",
-    ],
-    ["J.1", ["ISO_IR 192"], "Wang^XiaoDong=\xe7\x8e\x8b^\xe5\xb0\x8f\xe6\x9d\xb1=", "Wang^XiaoDong=王^小東="],
-    ["J.3", ["GB18030"], "Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab=", "Wang^XiaoDong=王^小东="],
-    ["J.5", ["GBK"], "Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab=", "Wang^XiaoDong=王^小东="],
-    [
-      "K.2",
-      ["", "ISO 2022 IR 58"],
-      "Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab=",
-      "Zhang^XiaoDong=张^小东=",
-    ],
+  const examples: readonly CharsetExample[] = [
+    // The two texts of several lines say again in each line what holds in it, which is not needed.
+    ...charsetExamples.filter(([, , , , vr]) => vr === undefined),
     ["H.3.1 misplaced", ["ISO 2022 IR 87"], "=\x1b$B;3ED\x1b(B", "=山田"],
     ["Greek and Latin", ["ISO 2022 IR 100", "ISO 2022 IR 126"], "M\xfcller \x1b-F\xe1\x1b-A^\xfc", "Müller α^ü"],
     ["a blank within two-byte text", ["", "ISO 2022 IR 87"], "\x1b$B;3\x1b(B \x1b$BED\x1b(B", "山 田", "LO"],

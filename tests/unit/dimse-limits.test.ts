@@ -1,7 +1,6 @@
 /** What bounds one association: responses that nobody reads, tiny fragments, time, and what its user throws. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect as connectSocket, createServer, type Socket } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { ArchiveError } from "../../server/errors.ts";
@@ -15,6 +14,7 @@ import { TimeLimit } from "../../server/dimse/time-limit.ts";
 import { UpperLayer } from "../../server/dimse/upper-layer.ts";
 import type { EndKind, UpperLayerUser } from "../../server/dimse/upper-layer-user.ts";
 import { acceptEverything, associateRequest, ScriptedPeer, verificationSopClass } from "../support/dimse.ts";
+import { socketPair } from "../support/socket-pair.ts";
 
 const context = {
   id: 1,
@@ -23,24 +23,6 @@ const context = {
   mayInvoke: true,
   mayPerform: true,
 };
-
-/** Two ends of one connection over the loopback interface. */
-async function socketPair(t: TestContext): Promise<{ near: Socket; far: Socket }> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  assert.ok(address !== null && typeof address === "object");
-  const far = connectSocket(address.port, "127.0.0.1");
-  const [near]: Socket[] = await once(server, "connection");
-  assert.ok(near);
-  t.after(() => {
-    near.destroy();
-    far.destroy();
-    server.close();
-  });
-  return { near, far };
-}
 
 /** The acceptor's upper layer with `user`, and a scripted requestor. */
 async function acceptor(

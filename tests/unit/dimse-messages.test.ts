@@ -1,14 +1,15 @@
 /** Messages cut into fragments and put together again, at whatever boundaries. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, connect as connectSocket, type Socket } from "node:net";
-import { describe, it, type TestContext } from "node:test";
+import type { Socket } from "node:net";
+import { describe, it } from "node:test";
 import type { AcceptedContext } from "../../server/dimse/association.ts";
 import { commandFields } from "../../server/dimse/command.ts";
 import { type BegunMessage, MessageAssembler } from "../../server/dimse/message-assembler.ts";
 import { MessageWriter } from "../../server/dimse/message-writer.ts";
 import { type DataFragment, PduFault } from "../../server/dimse/pdu.ts";
 import { PduReader } from "../../server/dimse/pdu-reader.ts";
+import { socketPair } from "../support/socket-pair.ts";
 
 const context: AcceptedContext = {
   id: 3,
@@ -19,24 +20,6 @@ const context: AcceptedContext = {
 };
 const contexts = new Map([[context.id, context]]);
 const command = { commandField: commandFields.cStoreRequest, messageId: 1, affectedSopClassUid: "1.2.3" };
-
-/** Two ends of one connection over the loopback interface. */
-async function socketPair(t: TestContext): Promise<{ near: Socket; far: Socket }> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  assert.ok(address !== null && typeof address === "object");
-  const near = connectSocket(address.port, "127.0.0.1");
-  const [far]: Socket[] = await once(server, "connection");
-  assert.ok(far);
-  t.after(() => {
-    near.destroy();
-    far.destroy();
-    server.close();
-  });
-  return { near, far };
-}
 
 async function* piecesOf(...pieces: readonly Buffer[]): AsyncGenerator<Buffer> {
   yield* pieces;
