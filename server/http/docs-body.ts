@@ -48,7 +48,8 @@ function formsOf(schema: unknown): readonly (readonly BodyMember[])[] {
 
 function meaningOf({ description, enum: values, const: only }: z.infer<typeof memberSchema>): string {
   const listed = values ?? (only === undefined ? [] : [only]);
-  return listed.length > 0 ? `${description} ${listed.map(String).join(", ")}.`.trim() : description;
+  const words = listed.map((value) => JSON.stringify(value)).join(", ");
+  return listed.length > 0 ? `${description} ${listed.length > 1 ? "One of" : "Here"}: ${words}.`.trim() : description;
 }
 
 function needOf(member: z.infer<typeof memberSchema>): string {

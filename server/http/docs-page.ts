@@ -103,9 +103,9 @@ function row(name: string, meaning: string, place: string): string {
   return `<tr><th scope="row"><code>${escaped(name)}</code><small>${place}</small></th><td>${escaped(meaning)}</td></tr>`;
 }
 
-function bodyTable(members: readonly BodyMember[]): string {
+function bodyTable(members: readonly BodyMember[], form: number): string {
   const rows = members.map(({ name, meaning, need }) => row(name, meaning, escaped(need)));
-  return `<h3>Members of the body</h3><table>${rows.join("")}</table>`;
+  return `<h3>${form === 0 ? "Members" : "Or these members"} of the body</h3><table>${rows.join("")}</table>`;
 }
 
 function statusRow(status: number): string {

@@ -294,6 +294,7 @@ describe("/api/docs", () => {
     assert.match(headers["content-security-policy"] ?? "", /^default-src 'none'; style-src 'sha256-[^']+';/);
     assert.doesNotMatch(text, /<script|\son\w+=|style="|<link rel="stylesheet"|src=/);
     for (const route of routes) assert.ok(text.includes(`<details id="${operationId(route)}">`), route.path);
+    assert.ok(text.includes("A peer of DIMSE. Here: &quot;dimse&quot;."));
     // What a rule of forwarding takes, and what a peer takes in each of its two kinds.
     for (const [name, need] of [
       ["retryHours", "default 168"],
