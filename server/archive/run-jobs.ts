@@ -164,8 +164,10 @@ export function createJobLoop(
     if (end.kind === "fault" && end.isOfPeer && isTransfer) await jobs.peerFailed(job.peer, fault, delay);
     const next = end.kind === "fault" ? await jobs.postpone(job.id, holder, fault, delay(job.attempts)) : "failed";
     if (end.kind === "failed") await jobs.fail(job.id, holder, fault, end.result);
-    if (next === "failed")
-      log.warn({ job: job.id, kind: job.kind, peer: job.peer, ...fault }, "a job with a peer failed");
+    const fields = { job: job.id, kind: job.kind, peer: job.peer, ...fault };
+    if (next === "failed") log.warn(fields, "a job with a peer failed");
+    // Told once: somebody who watches learns of a peer that is away while there is time to mend it.
+    else if (job.attempts === 1) log.warn(fields, "a job with a peer did not succeed; it is tried again");
   }
 
   /** One attempt; what it throws is its end. */

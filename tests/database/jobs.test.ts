@@ -10,12 +10,12 @@ import { createJobs, type JobHow, type Jobs, type WholeJob } from "../../server/
 import { createPeers } from "../../server/archive/peers.ts";
 import { parseUid } from "../../server/dicom/uid.ts";
 import { ArchiveError } from "../../server/errors.ts";
-import { createLog } from "../../server/log.ts";
 import { type Catalog, createCatalog } from "../../storage/catalog.ts";
 import type { Knex } from "knex";
 import { openFileBlobs } from "../../storage/blobs-file.ts";
 import type { Blobs } from "../../storage/blobs.ts";
 import type { ForwardingDefinition } from "../../storage/catalog-forwarding.ts";
+import type { StoreLog } from "../../server/archive/store.ts";
 import { connectDatabase } from "../../storage/database.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { catalogRecord } from "../support/records.ts";
@@ -68,7 +68,8 @@ describe("jobs with peers", () => {
   let folder: string;
   /** Of other processes; closed when nobody works with them any more. */
   const pools: Knex[] = [];
-  const log = createLog("silent");
+  const logged: { readonly job: unknown; readonly message: string }[] = [];
+  const log: StoreLog = { warn: ({ job }, message) => void logged.push({ job, message }) };
   const quick = { lookEvery: 20, delay: () => 0.05 };
 
   before(async () => {
@@ -212,6 +213,8 @@ describe("jobs with peers", () => {
       () => jobs.find(id),
       ({ attempts }) => attempts >= 3,
     );
+    const lines = logged.filter(({ job }) => job === id).map(({ message }) => message);
+    assert.deepEqual(lines, ["a job with a peer did not succeed; it is tried again"], "once");
     status = 0xa700;
     const told = await until(
       () => jobs.failures(id, { limit: 10, after: 0 }),
